@@ -1,0 +1,42 @@
+//! Which method of the Calendar API a request names. Paths are those of the discovery document below `calendar/v3/`.
+
+use super::{
+    Caller, calendars,
+    http::{ApiError, Request, Response},
+    listing,
+    state::World,
+    write,
+};
+
+/// Carries out one call of an authenticated caller. `path` follows `/calendar/v3/`, still percent-encoded.
+pub fn handle(world: &mut World, caller: &Caller, path: &str, request: &Request) -> Result<Response, ApiError> {
+    let segments: Vec<String> = path.split('/').map(decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // E20: a method override on POST.
+    let method = match (request.method.as_str(), request.header("x-http-method-override")) {
+        ("POST", Some(other)) => other,
+        (method, _) => method,
+    };
+    match (method, segments.as_slice()) {
+        ("GET", ["calendars", calendar, "events"]) => listing::list(world, caller, calendar, request),
+        ("POST", ["calendars", calendar, "events"]) => write::insert(world, caller, calendar, request),
+        ("POST", ["calendars", calendar, "events", "import"]) => write::import(world, caller, calendar, request),
+        ("GET", ["calendars", calendar, "events", event]) => listing::get(world, caller, calendar, event, request),
+        ("PUT", ["calendars", calendar, "events", event]) => write::update(world, caller, calendar, event, request),
+        ("PATCH", ["calendars", calendar, "events", event]) => write::patch(world, caller, calendar, event, request),
+        ("DELETE", ["calendars", calendar, "events", event]) => write::delete(world, caller, calendar, event, request),
+        ("GET", ["calendars", calendar, "events", event, "instances"]) => {
+            listing::instances(world, caller, calendar, event, request)
+        }
+        ("POST", ["calendars", calendar, "events", event, "move"]) => {
+            write::move_to(world, caller, calendar, event, request)
+        }
+        (method, rest) => calendars::handle(world, caller, method, rest, request),
+    }
+}
+
+fn decode(segment: &str) -> String {
+    // `+` stays `+` in a path, unlike in a query.
+    let literal_plus = segment.replace('+', "%2B");
+    url::form_urlencoded::parse(literal_plus.as_bytes()).map(|(name, _)| name.into_owned()).next().unwrap_or_default()
+}

@@ -1,0 +1,1 @@
+//! Calendar exports (.ics) as calendars.

@@ -1,0 +1,102 @@
+//! A Google in a box: Calendar v3 and OAuth 2.0 / OpenID Connect on one origin, for demos and tests.
+//!
+//! It is a witness, not an accomplice: it works on plain JSON, follows Google's documents and imports nothing of ours but
+//! the clock, so that the real client is what a test exercises.
+//!
+//! ```text
+//!   socket ─► server ─► Core::handle ─► faults ─┬─► oauth       sign-in, tokens, keys
+//!                                               ├─► api ─┬─► listing    events.list, get, instances, sync tokens
+//!                                               │        ├─► write      insert, update, patch, delete, import, move
+//!                                               │        └─► calendars  calendarList, calendars, colors, freeBusy
+//!                                               └─► control     faults by command, `/_emulator/…`
+//! ```
+//!
+//! Not here yet: push channels (checklist J) and batch (K09–K15).
+
+pub mod api;
+pub mod calendars;
+pub mod faults;
+pub mod guests;
+pub mod http;
+pub mod ics;
+pub mod listing;
+pub mod oauth;
+pub mod recurrence;
+pub mod seed;
+pub mod server;
+pub mod settings;
+pub mod state;
+pub mod validate;
+pub mod write;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{ApiError, Request, Response};
+use state::World;
+
+/// What the server does with a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// Wait, then answer.
+    Reply(Duration, Response),
+    /// Close the connection without an answer.
+    Drop,
+}
+
+/// The account behind an access token, and what it may do.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub email: String,
+    /// Full scope addresses (`https://www.googleapis.com/auth/calendar.events`); a `dev:` token has all of them.
+    pub scopes: Vec<String>,
+}
+
+/// Google without a socket: one request in, one answer out.
+pub struct Core {
+    pub world: World,
+    pub oauth: oauth::OAuth,
+    pub faults: faults::Faults,
+}
+
+impl Core {
+    /// A Google that knows this world.
+    pub fn new(world: World) -> Self {
+        Core { world, oauth: oauth::OAuth::new(), faults: faults::Faults::default() }
+    }
+
+    /// Answers one request. `origin` is the address at which this server is reached (`http://127.0.0.1:9000`), used in
+    /// addresses that it hands out.
+    pub fn handle(&mut self, origin: &str, request: &Request) -> Answer {
+        let effect = self.faults.decide(request);
+        if let Some(answer) = effect.before() {
+            return answer;
+        }
+        let response = self.dispatch(origin, request);
+        effect.after(response)
+    }
+
+    fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
+        if let Some(path) = request.path.strip_prefix("/calendar/v3/") {
+            let answer = self
+                .oauth
+                .caller(&self.world, request)
+                .and_then(|caller| api::handle(&mut self.world, &caller, path, request));
+            return answer.unwrap_or_else(|refusal| refusal.response());
+        }
+        if request.path.starts_with("/_emulator/") {
+            return faults::control(self, request);
+        }
+        self.oauth.handle(&mut self.world, origin, request).unwrap_or_else(|| ApiError::not_found().response())
+    }
+}
+
+/// A shared Google, as a server and its owner hold it.
+pub type Shared = Arc<Mutex<Core>>;
+
+/// Runs `f` on the shared Google; a panic of an earlier request does not poison it.
+pub fn with<T>(shared: &Shared, f: impl FnOnce(&mut Core) -> T) -> T {
+    f(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,1 @@
+//! Seed files: accounts, calendars and events to begin with.

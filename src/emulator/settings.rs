@@ -1,0 +1,65 @@
+//! What is only assumed of Google, or differs between observers: each statement marked `[A]`, `[O]` or "knob" in the
+//! checklist that a program could come to depend on has its switch here. A conformance test proves the default; a program
+//! must survive every other value.
+
+/// What happens to exceptions when the master's start moves (checklist C14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExceptionShift {
+    /// Kept under their old slot, no longer masking an instance.
+    Orphan,
+    /// Cancelled.
+    Drop,
+    /// Moved to the slot of the same ordinal.
+    Reanchor,
+}
+
+/// The switches; `Default` is what the checklist takes as the usual behaviour.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Empty pages that still have a `nextPageToken` (A05).
+    pub empty_pages: bool,
+    /// An event changed while paging may come twice (A11).
+    pub duplicate_across_pages: bool,
+    /// Exceptions come before their master (A12).
+    pub exceptions_first: bool,
+    /// A cancelled instance comes as `{id, status}` only (B18).
+    pub sparse_instance_tombstones: bool,
+    /// A deleted master's exceptions are listed too (B20).
+    pub master_delete_lists_exceptions: bool,
+    /// Sync tokens expire after this many seconds (B08).
+    pub token_lifetime_seconds: i64,
+    /// C14.
+    pub exception_on_master_shift: ExceptionShift,
+    /// A PUT without status revives a deleted event instead of 403 (D08).
+    pub put_revives: bool,
+    /// Two private property filters mean OR instead of AND (F07).
+    pub private_filter_or: bool,
+    /// A change of reminders alone appears in a delta (B28).
+    pub reminders_in_delta: bool,
+    /// Requests a minute that one account may make; 0 is without limit (K03).
+    pub user_quota: u32,
+    /// Requests a minute of everybody together; 0 is without limit (K04).
+    pub project_quota: u32,
+    /// Limits answer 429 instead of 403 (K03).
+    pub limits_as_429: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            empty_pages: false,
+            duplicate_across_pages: false,
+            exceptions_first: false,
+            sparse_instance_tombstones: false,
+            master_delete_lists_exceptions: false,
+            token_lifetime_seconds: 7 * 86_400,
+            exception_on_master_shift: ExceptionShift::Orphan,
+            put_revives: false,
+            private_filter_or: false,
+            reminders_in_delta: true,
+            user_quota: 0,
+            project_quota: 0,
+            limits_as_429: false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What Google refuses to store.

@@ -1,0 +1,48 @@
+//! Writing events.
+use super::{
+    Caller,
+    http::{ApiError, Request, Response},
+    state::World,
+};
+pub fn insert(_world: &mut World, _caller: &Caller, _calendar: &str, _request: &Request) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}
+pub fn import(_world: &mut World, _caller: &Caller, _calendar: &str, _request: &Request) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}
+pub fn update(
+    _world: &mut World,
+    _caller: &Caller,
+    _calendar: &str,
+    _event: &str,
+    _request: &Request,
+) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}
+pub fn patch(
+    _world: &mut World,
+    _caller: &Caller,
+    _calendar: &str,
+    _event: &str,
+    _request: &Request,
+) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}
+pub fn delete(
+    _world: &mut World,
+    _caller: &Caller,
+    _calendar: &str,
+    _event: &str,
+    _request: &Request,
+) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}
+pub fn move_to(
+    _world: &mut World,
+    _caller: &Caller,
+    _calendar: &str,
+    _event: &str,
+    _request: &Request,
+) -> Result<Response, ApiError> {
+    Err(ApiError::not_found())
+}

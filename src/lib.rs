@@ -1,0 +1,5 @@
+#![allow(dead_code)]
+mod emulator;
+mod model;
+#[cfg(test)]
+mod tests;

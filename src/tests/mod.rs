@@ -1,0 +1,2 @@
+//! Everything the product promises, tried.
+mod conformance;
