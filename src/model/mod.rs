@@ -1,2 +1,33 @@
-//! The nouns.
+//! The nouns of BusyBridge, one word for each thing. Pure data: nothing here waits, fails on the world or looks at a clock.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *user* | a consultant of the home organization |
+//! | *calendar* | one Google calendar that a user connected, in the role of *main*, *client* or *personal* |
+//! | *event* | what Google shows under one id |
+//! | *origin* | an event that a person or another program made; everything we keep derives from one |
+//! | *copy* | an origin shown in full on main; *busy block*, *personal block*: its time alone, elsewhere |
+//! | *item* | one copy or block, named by its [`item::ItemKey`]: this origin on that target |
+//! | *series*, *exception*, *slot* | a recurring event; one changed or cancelled instance; the start which the rule gives it |
+//! | *marker* | the sealed reference on each event we make, which says that it is ours and of which item |
+//! | *incarnation* | how often an item had to be made anew; a deleted id stays taken at Google |
+//! | *mirror*, *cursor* | events as Google last told them; how far it told them |
+//! | *tombstone* | proof that an event is gone; absence proves nothing |
+//! | *suspect* | missing from a full listing and not yet proven gone; counts as present |
+//! | *mapping* | what we last asked for an item, and what Google answered |
+//! | *standing*, *freshness* | what the person wants of a calendar; how far its mirror may be trusted now |
+//! | *flow* | one rule: from this calendar to that, with this face |
+//! | *wish*, *desired* | what should stand under an item |
+//! | *snapshot*, *plan*, *step*, *held*, *outcome* | all that is known; all that will be done; one of it; what waits; how it went |
+//! | *tick* | observe, plan, apply, settle: once for one user |
+
+pub mod body;
+pub mod calendar;
 pub mod clock;
+pub mod event;
+pub mod id;
+pub mod item;
+pub mod mapping;
+pub mod plan;
+pub mod secret;
+pub mod snapshot;

@@ -1,0 +1,71 @@
+//! Everything the planner may know, at one instant.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    calendar::Calendar,
+    event::{Event, Slot},
+    id::{CalendarId, EventId, UserId},
+    item::{ItemIds, ItemKey, Observed},
+    mapping::Mapping,
+};
+
+/// Whether an origin is there.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    Live(Box<Event>),
+    /// Proven gone: a tombstone, or for an exception a cancelled instance.
+    Gone,
+}
+
+/// A single event, or a series with its exceptions.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    /// The single event or the series; none when only an exception is known (an invitation to one occurrence, checklist C21).
+    pub head: Option<Origin>,
+    pub exceptions: BTreeMap<Slot, Origin>,
+}
+
+/// What the installation and the user have settled.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Put before the title of blocks.
+    pub prefix: String,
+    /// How long ago an origin may have ended to be kept up to date.
+    pub horizon: TimeDelta,
+    /// Deletions on one calendar in one tick that need no approval.
+    pub brake_count: usize,
+    /// The same in hundredths of what we keep there; both must be exceeded to hold.
+    pub brake_percent: usize,
+    /// Where people reach the service; no slash at the end.
+    pub public_url: String,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            prefix: "[BusyBridge]".into(),
+            horizon: TimeDelta::days(30),
+            brake_count: 10,
+            brake_percent: 20,
+            public_url: "http://localhost:3000".into(),
+        }
+    }
+}
+
+/// Everything the planner may know.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub user: UserId,
+    /// The user's address, for the head of a printed plan.
+    pub email: String,
+    pub now: DateTime<Utc>,
+    pub calendars: BTreeMap<CalendarId, Calendar>,
+    pub origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>>,
+    pub observed: BTreeMap<ItemKey, Vec<Observed>>,
+    pub mappings: BTreeMap<ItemKey, Mapping>,
+    pub policy: Policy,
+    pub ids: ItemIds,
+}
