@@ -1,5 +1,6 @@
 #![allow(dead_code)]
 mod emulator;
 mod model;
+mod planner;
 #[cfg(test)]
 mod tests;

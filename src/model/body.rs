@@ -31,6 +31,19 @@ impl When {
         }
     }
 
+    /// Whether Google shows what we asked for. Where we asked for no zone, Google shows the calendar's own.
+    pub fn meets(&self, shown: &When) -> bool {
+        let zone = |asked: &Option<String>, shown: &Option<String>| asked.is_none() || asked == shown;
+        match (self, shown) {
+            (When::Days { .. }, When::Days { .. }) => self == shown,
+            (
+                When::Times { start, end, start_zone, end_zone },
+                When::Times { start: s, end: e, start_zone: sz, end_zone: ez },
+            ) => start == s && end == e && zone(start_zone, sz) && zone(end_zone, ez),
+            _ => false,
+        }
+    }
+
     /// The first instant after the end, with days taken in UTC.
     pub fn end(&self) -> DateTime<Utc> {
         match self {
@@ -123,11 +136,16 @@ impl Body {
         Digest(short)
     }
 
-    /// The names of the fields in which `other` differs, as a person would call them.
+    /// Whether Google shows what we asked for.
+    pub fn meets(&self, shown: &Body) -> bool {
+        self.changed(shown).is_empty()
+    }
+
+    /// The names of the fields in which `shown` is not what `self` asks for, as a person would call them.
     pub fn changed(&self, other: &Body) -> Vec<&'static str> {
         let Body { title, description, location, when, recurrence, free, visibility, colour } = self;
         [
-            ("time", *when != other.when),
+            ("time", !when.meets(&other.when)),
             ("repetition", *recurrence != other.recurrence),
             ("title", *title != other.title),
             ("place", *location != other.location),

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use std::collections::BTreeMap;
+
 use super::{
     body::{Body, Digest, When},
     calendar::Why,
-    id::{Etag, EventId, UserId},
+    id::{CalendarId, Etag, EventId, UserId},
     item::{Face, ItemKey},
 };
 
@@ -125,12 +127,23 @@ pub struct Plan {
     pub email: String,
     /// The instant of the snapshot.
     pub at: DateTime<Utc>,
+    /// What the user calls the calendars, for people.
+    pub names: BTreeMap<CalendarId, String>,
+    /// The zone in which times are printed: the main calendar's, an IANA name.
+    pub zone: String,
     pub unreadable: Vec<Unreadable>,
     /// In the order in which they are to be carried out.
     pub steps: Vec<Step>,
     pub held: Vec<Held>,
     /// Items that are as they should be.
     pub in_sync: usize,
+}
+
+impl Plan {
+    /// Whether nothing at all would be done, noted or held.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.held.is_empty()
+    }
 }
 
 /// How a step went.

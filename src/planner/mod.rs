@@ -1,0 +1,79 @@
+//! Decides what to do. Snapshot in, plan out; total, synchronous and deterministic: equal snapshots give equal plans, byte
+//! for byte, and nothing here can wait, fail or look at a clock.
+//!
+//! The heart is a three-way merge for each item (◆ live, † tombstone, – out of sight). *Origin moved*: what is desired is not
+//! what we last asked for. *Copy moved*: what is observed is not what Google answered then.
+//!
+//! ```text
+//!  desired  observed    memory         meaning                          step
+//!  ───────  ──────────  ─────────────  ───────────────────────────────  ───────────────────────────────────────────
+//!  yes      –           –              new at the origin                Create
+//!  yes      ◆           nothing moved  in sync                          –
+//!  yes      ◆           origin moved   the origin changed               Update
+//!  yes      ◆           copy moved     somebody edited ours             Update: put back
+//!  yes      ◆           both moved     both changed                     Update: the origin wins
+//!  yes      ◆ as asked  something      they meet anyway                 Adopt
+//!  yes      ◆           –              our database forgot              Adopt if as asked, else Update
+//!  yes      †           kept           somebody removed ours            copy → Dismiss; block → Create, next incarnation
+//!  yes      †           leaving, –     we removed it; wanted again      Create, next incarnation
+//!  yes      –           kept           lost from sight, no tombstone    Create, next incarnation
+//!  yes      – †         dismissed      the person does not want it      –
+//!  no       ◆           any            gone, free, declined             Delete, if that is proven; else held
+//!  no       – †         any            nothing left                     Forget
+//! ```
+//!
+//! Two guards stand above the table: *target not current → held*, and *origin not current, or nothing proves that it is gone →
+//! nothing destructive*. After it stands the brake ([`policy`]). What left the horizon is released: forgotten and left as
+//! history, never deleted.
+//!
+//! A series and its exceptions are judged together ([`diff`]): the series is made first, a deleted series takes its exceptions
+//! with it, and an exception that is cancelled, declined or free is *desired absent*, which at Google is a cancelled instance,
+//! not nothing. No rule is ever expanded.
+
+pub mod check;
+pub mod desired;
+pub mod diff;
+pub mod face;
+pub mod flows;
+pub mod horizon;
+pub mod order;
+pub mod policy;
+pub mod render;
+
+use crate::model::{
+    calendar::{Freshness, Role},
+    plan::{Plan, Unreadable},
+    snapshot::Snapshot,
+};
+
+/// The plan for this snapshot.
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let diff::Verdicts { steps, held, in_sync } = diff::diff(snapshot);
+    let (steps, braked) = policy::brake(snapshot, order::order(steps));
+    let mut held: Vec<_> = held.into_iter().chain(braked).collect();
+    held.sort_by(|a, b| (a.reason, &a.step.key).cmp(&(b.reason, &b.step.key)));
+    let unreadable = snapshot
+        .calendars
+        .values()
+        .filter_map(|calendar| {
+            let why = match calendar.freshness {
+                Freshness::Current => return None,
+                Freshness::Stale(why) => Some(why),
+                Freshness::Unseen => None,
+            };
+            Some(Unreadable { calendar: calendar.name.clone(), why })
+        })
+        .collect();
+    let main = snapshot.calendars.values().find(|calendar| calendar.role == Role::Main);
+    Plan {
+        user: snapshot.user,
+        email: snapshot.email.clone(),
+        at: snapshot.now,
+        names: snapshot.calendars.values().map(|c| (c.id.clone(), c.name.clone())).collect(),
+        zone: main.or(snapshot.calendars.values().next()).map_or("UTC", |c| &c.zone).to_owned(),
+        unreadable,
+        steps,
+        held,
+        in_sync,
+    }
+}

@@ -1,0 +1,34 @@
+//! The brake: more deletions at once than a person makes in a few minutes are held, whatever justifies each of them.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    item::ObservedState,
+    plan::{Held, HeldReason, Reason, Step},
+    snapshot::Snapshot,
+};
+
+/// Takes out the deletions on every calendar where there are both more than `brake_count` of them and more than
+/// `brake_percent` of what we keep there. The removal of a duplicate does not count.
+pub fn brake(snapshot: &Snapshot, steps: Vec<Step>) -> (Vec<Step>, Vec<Held>) {
+    let mut deletions = BTreeMap::new();
+    for step in steps.iter().filter(|step| counts(step)) {
+        *deletions.entry(step.key.target.clone()).or_insert(0_usize) += 1;
+    }
+    let mut kept = BTreeMap::new();
+    for (key, observed) in &snapshot.observed {
+        let live = observed.iter().filter(|o| matches!(o.state, ObservedState::Live { .. })).count();
+        *kept.entry(key.target.clone()).or_insert(0_usize) += live;
+    }
+    let policy = &snapshot.policy;
+    deletions.retain(|target, n| {
+        *n > policy.brake_count && *n * 100 > kept.get(target).copied().unwrap_or(0) * policy.brake_percent
+    });
+    let (held, steps): (Vec<Step>, Vec<Step>) =
+        steps.into_iter().partition(|step| counts(step) && deletions.contains_key(&step.key.target));
+    (steps, held.into_iter().map(|step| Held { step, reason: HeldReason::Brake }).collect())
+}
+
+fn counts(step: &Step) -> bool {
+    step.action.deletes() && step.reason != Reason::Duplicate
+}
