@@ -27,7 +27,7 @@ pub enum Action {
     /// It is as it should be; only our memory differs.
     Adopt { event: EventId, incarnation: u32, applied: Digest, shown: Digest },
     /// Remember that the person does not want it.
-    Dismiss,
+    Dismiss { event: EventId, incarnation: u32 },
     /// Remember nothing more of it.
     Forget,
 }
@@ -35,7 +35,7 @@ pub enum Action {
 impl Action {
     /// Whether Google will see it.
     pub fn writes(&self) -> bool {
-        !matches!(self, Action::Adopt { .. } | Action::Dismiss | Action::Forget)
+        !matches!(self, Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget)
     }
 
     /// Whether something disappears from a calendar.

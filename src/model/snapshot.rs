@@ -39,6 +39,8 @@ pub struct Policy {
     pub brake_count: usize,
     /// The same in hundredths of what we keep there; both must be exceeded to hold.
     pub brake_percent: usize,
+    /// Single events that begin later than this from now are left for another time; none: nothing is.
+    pub days_forward: Option<TimeDelta>,
     /// Where people reach the service; no slash at the end.
     pub public_url: String,
 }
@@ -50,6 +52,7 @@ impl Default for Policy {
             horizon: TimeDelta::days(30),
             brake_count: 10,
             brake_percent: 20,
+            days_forward: None,
             public_url: "http://localhost:3000".into(),
         }
     }

@@ -71,7 +71,7 @@ fn event(step: &Step) -> &EventId {
         | Action::Cancel { event, .. }
         | Action::Delete { event, .. }
         | Action::Adopt { event, .. } => event,
-        Action::Dismiss | Action::Forget => unreachable!("only writes are checked, and these write nothing"),
+        Action::Dismiss { .. } | Action::Forget => unreachable!("only writes are checked, and these write nothing"),
     }
 }
 
@@ -100,7 +100,7 @@ fn is_ours(snapshot: &Snapshot, step: &Step) -> bool {
         Action::Create { .. } => own,
         Action::Amend { .. } | Action::Cancel { .. } => inside,
         Action::Update { etag, .. } | Action::Delete { etag, .. } => (own || inside) && seen(etag),
-        Action::Adopt { .. } | Action::Dismiss | Action::Forget => true,
+        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => true,
     }
 }
 

@@ -201,8 +201,9 @@ impl<'a> Judge<'a, '_> {
             let reason = match mapping.map(|m| m.memory) {
                 Some(Memory::Dismissed) => return Place::No,
                 Some(Memory::Kept) if own.clone().any(|o| Some(o.incarnation) == spent) => {
-                    if self.face() == Face::Copy {
-                        self.bookkeeping(key, Action::Dismiss, Reason::Removed);
+                    if let (Face::Copy, Some(m)) = (self.face(), mapping) {
+                        let action = Action::Dismiss { event: m.event.clone(), incarnation: m.incarnation };
+                        self.bookkeeping(key, action, Reason::Removed);
                         return Place::No;
                     }
                     Reason::Removed
@@ -278,7 +279,8 @@ impl<'a> Judge<'a, '_> {
                             Some((Memory::Kept, Digest::ABSENT)) => Reason::ChangedAtOrigin,
                             Some((Memory::Leaving, _)) => Reason::ChangedAtOrigin,
                             _ if self.face() == Face::Copy => {
-                                return self.bookkeeping(&key, Action::Dismiss, Reason::Removed);
+                                let action = Action::Dismiss { event, incarnation };
+                                return self.bookkeeping(&key, action, Reason::Removed);
                             }
                             _ => Reason::Removed,
                         };

@@ -49,7 +49,7 @@ use crate::model::{
 /// The plan for this snapshot.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let diff::Verdicts { steps, held, in_sync } = diff::diff(snapshot);
-    let (steps, braked) = policy::brake(snapshot, order::order(steps));
+    let (steps, braked) = policy::brake(snapshot, order::order(policy::within_range(snapshot, steps)));
     let mut held: Vec<_> = held.into_iter().chain(braked).collect();
     held.sort_by(|a, b| (a.reason, &a.step.key).cmp(&(b.reason, &b.step.key)));
     let unreadable = snapshot

@@ -19,7 +19,7 @@ fn rank(step: &Step) -> (u8, &crate::model::id::CalendarId, Option<chrono::DateT
         Action::Create { .. } | Action::Update { .. } | Action::Amend { .. } | Action::Cancel { .. } => 1,
         Action::Delete { .. } if inside => 1,
         Action::Delete { .. } => 2,
-        Action::Adopt { .. } | Action::Dismiss | Action::Forget => 3,
+        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => 3,
     };
     (wave, &step.key.target, step.when.as_ref().map(|when| when.start()), &step.key)
 }
@@ -28,7 +28,7 @@ fn rank(step: &Step) -> (u8, &crate::model::id::CalendarId, Option<chrono::DateT
 pub fn is_inside_series(step: &Step) -> bool {
     match &step.action {
         Action::Amend { .. } | Action::Cancel { .. } => true,
-        Action::Create { .. } | Action::Dismiss | Action::Forget => false,
+        Action::Create { .. } | Action::Dismiss { .. } | Action::Forget => false,
         Action::Update { event, .. } | Action::Delete { event, .. } | Action::Adopt { event, .. } => {
             step.key.origin.instance.is_some() && event.as_instance().is_some()
         }

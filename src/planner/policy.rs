@@ -1,10 +1,10 @@
-//! The brake: more deletions at once than a person makes in a few minutes are held, whatever justifies each of them.
+//! What is left for another time, and the brake: more deletions at once than a person makes in a few minutes are held, whatever justifies each of them.
 
 use std::collections::BTreeMap;
 
 use crate::model::{
     item::ObservedState,
-    plan::{Held, HeldReason, Reason, Step},
+    plan::{Action, Held, HeldReason, Reason, Step},
     snapshot::Snapshot,
 };
 
@@ -27,6 +27,17 @@ pub fn brake(snapshot: &Snapshot, steps: Vec<Step>) -> (Vec<Step>, Vec<Held>) {
     let (held, steps): (Vec<Step>, Vec<Step>) =
         steps.into_iter().partition(|step| counts(step) && deletions.contains_key(&step.key.target));
     (steps, held.into_iter().map(|step| Held { step, reason: HeldReason::Brake }).collect())
+}
+
+/// Leaves single events that begin too far ahead for another time, when the person asked for a range of days only.
+pub fn within_range(snapshot: &Snapshot, mut steps: Vec<Step>) -> Vec<Step> {
+    let Some(reach) = snapshot.policy.days_forward else { return steps };
+    let last = snapshot.now + reach;
+    let single = |step: &Step| !matches!(&step.action, Action::Create { body, .. } if !body.recurrence.is_empty());
+    steps.retain(|step| {
+        !(step.action.writes() && single(step) && step.when.as_ref().is_some_and(|when| when.start() > last))
+    });
+    steps
 }
 
 fn counts(step: &Step) -> bool {

@@ -171,7 +171,7 @@ pub fn symbol(action: &Action) -> char {
         Action::Create { .. } => '+',
         Action::Update { .. } | Action::Amend { .. } => '~',
         Action::Delete { .. } | Action::Cancel { .. } => '-',
-        Action::Adopt { .. } | Action::Dismiss | Action::Forget => '=',
+        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => '=',
     }
 }
 

@@ -1,0 +1,146 @@
+//! What operators type. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (and, for `plan`, "there are changes").
+//! Errors are one sentence on standard error that says what is wrong and what to do.
+
+pub mod demo;
+pub mod emulator;
+pub mod reconcile;
+pub mod settings;
+
+use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    controller::{App, Progress},
+    google::{Endpoints, client::Client, oauth::OAuth},
+    model::clock::Clock,
+    store::Store,
+    vault::Vault,
+};
+use settings::Settings;
+
+/// Keeps a consultant's calendars telling the truth.
+#[derive(Parser)]
+#[command(name = "busybridge", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the product on an embedded Google emulator: prepared calendars, or your own exports
+    Demo(demo::Arguments),
+    /// Reads the calendars and prints what would change; changes nothing at Google
+    ///
+    /// Exit code 0: in sync, 2: there are changes, 1: error.
+    Plan(reconcile::PlanArguments),
+    /// Brings the calendars in sync once, now
+    Sync(reconcile::SyncArguments),
+    /// Runs the Google emulator alone
+    Emulator(emulator::Arguments),
+}
+
+/// Why a command failed: a sentence, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    pub sentence: String,
+}
+
+impl Failure {
+    /// Something went wrong.
+    pub fn failed(sentence: impl ToString) -> Self {
+        Failure { code: 1, sentence: sentence.to_string() }
+    }
+
+    /// Wrong usage or configuration.
+    pub fn usage(sentence: impl ToString) -> Self {
+        Failure { code: 2, sentence: sentence.to_string() }
+    }
+}
+
+/// What a command gives back: its exit code.
+pub type Ending = Result<u8, Failure>;
+
+/// Runs one command line. `env` are the environment's variables, `out` is standard output, `err` standard error.
+pub async fn run(
+    args: impl IntoIterator<Item = OsString>,
+    env: &BTreeMap<String, String>,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> u8 {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let text = error.render();
+            // Help and version were asked for; all else is a mistake.
+            let _ = if error.use_stderr() { write!(err, "{text}") } else { write!(out, "{text}") };
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let settings = match Settings::read(env) {
+        Ok(settings) => settings,
+        Err(wrong) => {
+            for sentence in wrong {
+                let _ = writeln!(err, "busybridge: {sentence}");
+            }
+            return 2;
+        }
+    };
+    start_log(&settings);
+    let ending = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments, &settings, out).await,
+        Command::Plan(arguments) => reconcile::plan(&arguments, &settings, out).await,
+        Command::Sync(arguments) => reconcile::sync(&arguments, &settings, out).await,
+        Command::Emulator(arguments) => emulator::run(&arguments, out).await,
+    };
+    match ending {
+        Ok(code) => code,
+        Err(Failure { code, sentence }) => {
+            let _ = writeln!(err, "busybridge: {sentence}");
+            code
+        }
+    }
+}
+
+/// Logs go to standard error, so that standard output stays what was asked for.
+fn start_log(settings: &Settings) {
+    let filter = tracing_subscriber::EnvFilter::new(format!("busybridge={},warn", settings.log_level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first log.
+    let _ = if settings.log_json { log.json().try_init() } else { log.with_target(false).try_init() };
+}
+
+/// Opens what an installed service has: keys, database, Google.
+async fn open(settings: &Settings, clock: Clock) -> Result<App, Failure> {
+    let vault = Arc::new(Vault::load(&settings.key_file).map_err(Failure::usage)?);
+    let store = Store::open_existing(&settings.database, vault.clone(), clock.clone()).await.map_err(Failure::usage)?;
+    assemble(settings, store, vault, clock)
+}
+
+/// Puts the handles together.
+fn assemble(settings: &Settings, store: Store, vault: Arc<Vault>, clock: Clock) -> Result<App, Failure> {
+    let endpoints = Endpoints::new(settings.issuer.clone(), settings.api.clone()).map_err(Failure::usage)?;
+    let google = Client::new(endpoints.clone(), clock.clone()).map_err(Failure::failed)?;
+    let oauth = OAuth::new(endpoints, clock.clone()).map_err(Failure::failed)?;
+    let policy = settings.policy();
+    Ok(App { store, google, oauth, vault, clock, policy, progress: progress() })
+}
+
+/// A bar on a terminal; nothing where nobody watches.
+fn progress() -> Progress {
+    let bar = indicatif::ProgressBar::new(0);
+    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:40} {pos} of {len} changes") {
+        bar.set_style(style);
+    }
+    Arc::new(move |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        if done >= total {
+            bar.finish_and_clear();
+            bar.reset();
+        }
+    })
+}

@@ -1,0 +1,119 @@
+//! What the environment sets: read whole, checked whole, all mistakes told at once. Nothing of it changes while we run.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use url::{Host, Url};
+
+use crate::{google::Endpoints, model::snapshot::Policy};
+
+/// The environment's settings (product description, "The contract that outsiders rely on").
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub database: PathBuf,
+    pub key_file: PathBuf,
+    /// Without a slash at the end.
+    pub public_url: String,
+    pub log_level: String,
+    pub log_json: bool,
+    pub prefix: String,
+    pub issuer: Url,
+    pub api: Url,
+}
+
+impl Settings {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// One sentence for each variable that is wrong, naming it.
+    pub fn read(env: &BTreeMap<String, String>) -> Result<Self, Vec<String>> {
+        let mut wrong = Vec::new();
+        let get = |name: &str, default: &str| match env.get(name).map(|value| value.trim()) {
+            None | Some("") => default.to_owned(),
+            Some(value) => value.to_owned(),
+        };
+        let mut url = |name: &str, default: &str| {
+            let text = get(name, default);
+            Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).or_else(|| {
+                wrong.push(format!("{name} is not an address that begins with http:// or https://; write for example {default}"));
+                None
+            })
+        };
+        let public_url = url("PUBLIC_URL", "http://localhost:3000");
+        let issuer = url("GOOGLE_ISSUER_URL", Endpoints::ISSUER);
+        let api = url("GOOGLE_CALENDAR_API_URL", Endpoints::API);
+        if let Some(public) = &public_url {
+            let local = match public.host() {
+                Some(Host::Domain(name)) => name == "localhost",
+                Some(Host::Ipv4(ip)) => ip.is_loopback(),
+                Some(Host::Ipv6(ip)) => ip.is_loopback(),
+                None => false,
+            };
+            if public.scheme() == "http" && !local {
+                wrong.push("PUBLIC_URL must begin with https:// unless it is on this machine".into());
+            }
+            if public.path() != "/" || public.query().is_some() || !public.username().is_empty() {
+                wrong.push("PUBLIC_URL must be a bare address without path, query or user name".into());
+            }
+        }
+        let log_level = get("LOG_LEVEL", "info").to_ascii_lowercase();
+        if !["error", "warn", "info", "debug", "trace"].contains(&log_level.as_str()) {
+            wrong.push("LOG_LEVEL must be one of error, warn, info, debug and trace".into());
+        }
+        let log_format = get("LOG_FORMAT", "text");
+        if !["text", "json"].contains(&log_format.as_str()) {
+            wrong.push("LOG_FORMAT must be text or json".into());
+        }
+        let prefix = get("MANAGED_EVENT_PREFIX", "[BusyBridge]");
+        if prefix.chars().count() > 64 || prefix.chars().any(char::is_control) {
+            wrong.push("MANAGED_EVENT_PREFIX must be at most 64 characters on one line".into());
+        }
+        match (public_url, issuer, api) {
+            (Some(public_url), Some(issuer), Some(api)) if wrong.is_empty() => Ok(Settings {
+                database: get("DATABASE_PATH", "data/calendar-sync.db").into(),
+                key_file: get("ENCRYPTION_KEY_FILE", "secrets/encryption.key").into(),
+                public_url: public_url.as_str().trim_end_matches('/').to_owned(),
+                log_level,
+                log_json: log_format == "json",
+                prefix,
+                issuer,
+                api,
+            }),
+            _ => Err(wrong),
+        }
+    }
+
+    /// What the planner needs of them.
+    pub fn policy(&self) -> Policy {
+        Policy { prefix: self.prefix.clone(), public_url: self.public_url.clone(), ..Policy::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        Settings::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn nothing_set_means_the_documented_defaults() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.database, PathBuf::from("data/calendar-sync.db"));
+        assert_eq!(settings.key_file, PathBuf::from("secrets/encryption.key"));
+        assert_eq!(settings.public_url, "http://localhost:3000");
+        assert_eq!(settings.prefix, "[BusyBridge]");
+        assert_eq!(settings.issuer.as_str(), "https://accounts.google.com/");
+        assert_eq!(settings.api.as_str(), "https://www.googleapis.com/calendar/v3");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let wrong = read(&[("LOG_LEVEL", "verbose"), ("PUBLIC_URL", "http://example.com/x"), ("GOOGLE_ISSUER_URL", "ftp://x")])
+            .unwrap_err();
+        assert_eq!(wrong.len(), 4, "{wrong:?}");
+        for name in ["LOG_LEVEL", "PUBLIC_URL", "GOOGLE_ISSUER_URL"] {
+            assert!(wrong.iter().any(|w| w.starts_with(name)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Pulls what changed at Google into the mirror, and decides once for each event whose it is.
+//!
+//! Invariants: rows and cursor are stored together, and only if the cursor is still the one that the listing began from. A
+//! listing is complete or an error; an error changes nothing but how far we trust the mirror. What is missing from a full
+//! listing is suspect, and becomes a tombstone only when Google says so of that very event.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, future::join_all, stream};
+use tracing::{debug, warn};
+
+use super::{
+    App,
+    accounts::{self, AccessError},
+};
+use crate::{
+    google::error::GoogleError,
+    model::{
+        calendar::{Freshness, Role, Why},
+        event::{Change, Event, Owner},
+        id::{CalendarId, EventId},
+        item::Provenance,
+        plan::ErrorClass,
+        secret::Secret,
+    },
+    store::{
+        StoreError,
+        calendars::CalendarRow,
+        mirror::Listing,
+        people::User,
+    },
+    vault::{Vault, marker::ReadMarker},
+};
+
+/// Suspects that one tick asks Google about, for each calendar.
+const PROOFS: usize = 200;
+/// Such questions in flight.
+const PROOFS_AT_ONCE: usize = 4;
+
+/// What went wrong with one calendar.
+#[derive(Debug, thiserror::Error)]
+enum ObserveError {
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Google(#[from] GoogleError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ObserveError {
+    fn why(&self) -> Option<Why> {
+        let class = match self {
+            ObserveError::Access(AccessError::Store(_)) | ObserveError::Store(_) => return None,
+            ObserveError::Access(error) => error.class(),
+            ObserveError::Google(error) => error.class(),
+        };
+        Some(match class {
+            ErrorClass::Revoked => Why::Revoked,
+            ErrorClass::Forbidden => Why::Forbidden,
+            ErrorClass::Missing | ErrorClass::AlreadyGone => Why::Missing,
+            ErrorClass::Throttled => Why::Throttled,
+            _ => Why::Unreachable,
+        })
+    }
+}
+
+/// Brings the mirror of all calendars of a user up to date; says of each how far it may be trusted now. One calendar's failure
+/// is nobody else's.
+///
+/// # Errors
+/// When our own database fails.
+pub async fn observe(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
+    let calendars = app.store.calendars_of(user.id).await?;
+    let readings = calendars.iter().map(|row| async {
+        let freshness = match calendar(app, user, row).await {
+            Ok(()) => {
+                app.store.note_success(row.number).await?;
+                Freshness::Current
+            }
+            Err(error) => match error.why() {
+                Some(why) => {
+                    warn!(calendar = row.number, role = row.role.word(), "cannot be read: {error}");
+                    app.store.note_failure(row.number, why).await?;
+                    Freshness::Stale(why)
+                }
+                None => return Err(ours(error)),
+            },
+        };
+        Ok((row.number, freshness))
+    });
+    let freshness = join_all(readings).await.into_iter().collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    prove_origins(app, user, &calendars, &freshness).await?;
+    Ok(freshness)
+}
+
+fn ours(error: ObserveError) -> StoreError {
+    match error {
+        ObserveError::Store(error) | ObserveError::Access(AccessError::Store(error)) => error,
+        ObserveError::Access(_) | ObserveError::Google(_) => unreachable!("these have a reason at Google"),
+    }
+}
+
+/// How far the mirror may be trusted when Google is not asked: as of the last complete reading.
+///
+/// # Errors
+/// When our own database fails.
+pub async fn as_of_last_time(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
+    let calendars = app.store.calendars_of(user.id).await?;
+    Ok(calendars
+        .iter()
+        .map(|row| (row.number, if row.cursor.is_some() { Freshness::Current } else { Freshness::Unseen }))
+        .collect())
+}
+
+async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), ObserveError> {
+    let mut access = accounts::access(app, row.token).await?;
+    let mut cursor = row.cursor.clone();
+    let mut renewed = false;
+    let listing = loop {
+        match app.google.changes(&access, &row.id, cursor.as_ref()).await {
+            Ok(listing) => break listing,
+            Err(error) if error.is_unauthorized() && !renewed => {
+                renewed = true;
+                access = accounts::renewed(app, row.token).await?;
+            }
+            Err(error) if error.class() == ErrorClass::CursorLost && cursor.is_some() => {
+                // The mirror stays: a lost cursor says nothing about any event.
+                debug!(calendar = row.number, "the cursor is lost; listing from the beginning");
+                if let Some(lost) = cursor.take() {
+                    app.store.drop_cursor(row.number, &lost).await?;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if !listing.unreadable.is_empty() {
+        warn!(calendar = row.number, events = listing.unreadable.len(), "some events make no sense and are passed over");
+    }
+    if row.zone != listing.zone && !listing.zone.is_empty() {
+        app.store.set_zone(row.number, &listing.zone).await?;
+    }
+    let mut owners = match listing.items.is_empty() {
+        true => BTreeMap::new(),
+        false => app.store.owners(row.number).await?,
+    };
+    let changes = classify_all(&app.vault, user, row, listing.items, &mut owners);
+    let committed =
+        app.store.commit_listing(row.number, Listing { from: cursor, full: listing.full, next: listing.next, changes }).await;
+    match committed {
+        Ok(committed) => {
+            debug!(calendar = row.number, changed = committed.changed, suspects = committed.suspects, "observed");
+        }
+        // Another tick was quicker, and stored at least as much.
+        Err(StoreError::Superseded) => {}
+        Err(error) => return Err(error.into()),
+    }
+    prove_suspects(app, user, row, &access).await
+}
+
+/// Asks Google about events that a full listing did not name.
+async fn prove_suspects(
+    app: &App,
+    user: &User,
+    row: &CalendarRow,
+    access: &Secret<String>,
+) -> Result<(), ObserveError> {
+    let suspects = app.store.suspects(row.number, PROOFS).await?;
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    let owners = app.store.owners(row.number).await?;
+    let answers: Vec<_> = stream::iter(suspects)
+        .map(|event| async move { (event.clone(), ask(app, row, access, &event).await) })
+        .buffer_unordered(PROOFS_AT_ONCE)
+        .collect()
+        .await;
+    for (event, answer) in answers {
+        match answer {
+            Ok(change) => {
+                let (change, owner) = classify(&app.vault, user, row, change, &owners);
+                app.store.put(row.number, &change, &owner).await?;
+            }
+            // Stays suspect, and counts as present.
+            Err(error) => debug!(calendar = row.number, ?event, "not proven gone: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Asks Google about origins that events of ours name and that no listing told us of, as after the loss of our database.
+async fn prove_origins(
+    app: &App,
+    user: &User,
+    calendars: &[CalendarRow],
+    freshness: &BTreeMap<i64, Freshness>,
+) -> Result<(), StoreError> {
+    for (number, event) in app.store.unproven_origins(user.id, PROOFS).await? {
+        let Some(row) = calendars.iter().find(|row| row.number == number) else { continue };
+        if freshness.get(&number) != Some(&Freshness::Current) {
+            continue;
+        }
+        let Ok(access) = accounts::access(app, row.token).await else { continue };
+        let Ok(change) = ask(app, row, &access, &event).await else { continue };
+        // A live instance that is no exception would be stored as one, and grow old unseen.
+        if matches!(&change, Change::Live(event) if event.series.is_some()) {
+            continue;
+        }
+        let owners = app.store.owners(number).await?;
+        let (change, owner) = classify(&app.vault, user, row, change, &owners);
+        app.store.put(number, &change, &owner).await?;
+    }
+    Ok(())
+}
+
+/// What Google says of one event; that it never heard of it is an answer, too.
+async fn ask(app: &App, row: &CalendarRow, access: &Secret<String>, event: &EventId) -> Result<Change, GoogleError> {
+    match app.google.get(access, &row.id, event, &row.zone).await {
+        Err(error) if error.class() == ErrorClass::AlreadyGone => {
+            Ok(Change::Gone { id: event.clone(), series: event.as_instance() })
+        }
+        answer => answer,
+    }
+}
+
+/// Classifies a whole listing. Series come first, so that sparse words about their instances find them.
+fn classify_all(
+    vault: &Vault,
+    user: &User,
+    row: &CalendarRow,
+    mut changes: Vec<Change>,
+    owners: &mut BTreeMap<EventId, Owner>,
+) -> Vec<(Change, Owner)> {
+    changes.sort_by_key(|change| series_of(change).is_some());
+    changes
+        .into_iter()
+        .map(|change| {
+            let (change, owner) = classify(vault, user, row, change, owners);
+            if owner != Owner::Person {
+                owners.insert(change.id().clone(), owner.clone());
+            }
+            (change, owner)
+        })
+        .collect()
+}
+
+/// Decides whose an event is, and leaves out what we have no use for.
+pub(super) fn classify(
+    vault: &Vault,
+    user: &User,
+    row: &CalendarRow,
+    change: Change,
+    owners: &BTreeMap<EventId, Owner>,
+) -> (Change, Owner) {
+    let owner = owner(vault, &user.subject, &row.id, &change, owners);
+    let change = match change {
+        Change::Live(event) if owner == Owner::Person => Change::Live(Box::new(needed(row.role, *event))),
+        change => change,
+    };
+    (change, owner)
+}
+
+/// Ours is an event whose marker was sealed for this very event and calendar (or for the series of which it is an instance),
+/// or which we know from earlier to be. An event with a marker that does not belong to it was duplicated or split off by a
+/// person and is theirs.
+fn owner(
+    vault: &Vault,
+    subject: &str,
+    calendar: &CalendarId,
+    change: &Change,
+    owners: &BTreeMap<EventId, Owner>,
+) -> Owner {
+    let series = series_of(change);
+    if let Change::Live(event) = change
+        && let Some(marker) = &event.marker
+    {
+        match vault.read_marker(subject, calendar, &event.id, marker) {
+            ReadMarker::Ours { key, incarnation } => {
+                return Owner::Ours(Provenance { key, incarnation, in_series: false });
+            }
+            ReadMarker::OtherUser | ReadMarker::OtherInstallation => return Owner::Foreign,
+            ReadMarker::NotOfThisEvent | ReadMarker::Unreadable => {}
+        }
+        if let Some((parent, slot)) = &series
+            && let ReadMarker::Ours { key, incarnation } = vault.read_marker(subject, calendar, parent, marker)
+        {
+            return Owner::Ours(Provenance { key: key.at(*slot), incarnation, in_series: true });
+        }
+        if let Some((parent, _)) = &series
+            && matches!(vault.read_marker(subject, calendar, parent, marker), ReadMarker::OtherUser)
+        {
+            return Owner::Foreign;
+        }
+    }
+    if let Some(known) = owners.get(change.id()) {
+        return known.clone();
+    }
+    if let Some((parent, slot)) = series
+        && let Some(known) = owners.get(&parent)
+    {
+        return match known {
+            Owner::Ours(Provenance { key, incarnation, in_series: _ }) => {
+                Owner::Ours(Provenance { key: key.at(slot), incarnation: *incarnation, in_series: true })
+            }
+            other => other.clone(),
+        };
+    }
+    match change {
+        // The plain tag alone: another program of our kind made it.
+        Change::Live(event) if event.tagged && event.marker.is_none() => Owner::Foreign,
+        _ => Owner::Person,
+    }
+}
+
+fn series_of(change: &Change) -> Option<(EventId, crate::model::event::Slot)> {
+    match change {
+        Change::Live(event) => event.series.clone(),
+        Change::Gone { id, series } => series.clone().or_else(|| id.as_instance()),
+    }
+}
+
+/// What a flow from this calendar can need of an event, and no more: of a personal calendar no word, of main no details.
+fn needed(role: Role, mut event: Event) -> Event {
+    if role != Role::Client {
+        event.body.description = None;
+        event.body.location = None;
+        event.guests = Vec::new();
+        event.join_link = None;
+    }
+    if role == Role::Personal {
+        event.body.title = None;
+        event.body.colour = None;
+    }
+    event
+}

@@ -1,0 +1,71 @@
+//! One tick for one user.
+
+use tracing::{error, info};
+
+use super::{App, apply, observe};
+use crate::{
+    model::{
+        id::UserId,
+        plan::{Outcome, Plan},
+    },
+    planner::{self, render},
+    store::StoreError,
+};
+
+/// How far a tick goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Observe, plan, carry out.
+    Apply,
+    /// Observe and plan.
+    DryRun,
+    /// Plan from the mirror alone; no network.
+    Offline,
+}
+
+/// What a tick did.
+#[derive(Debug)]
+pub struct Tick {
+    pub plan: Plan,
+    /// One for each step of the plan, in its order; empty unless applied.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Why there was no tick.
+#[derive(Debug, thiserror::Error)]
+pub enum TickError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("there is no such user")]
+    NoUser,
+    #[error("the plan failed its own check and was not carried out; this is a defect of BusyBridge: {}", .0.join("; "))]
+    Unsound(Vec<String>),
+}
+
+/// Observes, plans, applies.
+///
+/// # Errors
+/// When our database fails, or the plan is unsound; Google's failures are in the plan and the outcomes.
+pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError> {
+    let user = app.store.user(user).await?.ok_or(TickError::NoUser)?;
+    let freshness = match mode {
+        Mode::Apply | Mode::DryRun => observe::observe(app, &user).await?,
+        Mode::Offline => observe::as_of_last_time(app, &user).await?,
+    };
+    let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;
+    let plan = planner::plan(&snapshot);
+    let findings = planner::check::check(&snapshot, &plan);
+    if !findings.is_empty() {
+        error!(user.id = %user.id, findings = findings.join("; "), "unsound plan");
+        return Err(TickError::Unsound(findings));
+    }
+    if mode != Mode::Apply || plan.steps.is_empty() {
+        return Ok(Tick { plan, outcomes: Vec::new() });
+    }
+    info!(user.id = %user.id, plan.steps = plan.steps.len(), "plan: {}", render::summary(&plan));
+    let journal = app.store.record_plan(&plan).await?;
+    let outcomes = apply::apply(app, &user, &snapshot, &plan).await?;
+    let numbered: Vec<_> = outcomes.iter().cloned().enumerate().collect();
+    app.store.record_outcomes(journal, &numbered).await?;
+    Ok(Tick { plan, outcomes })
+}
