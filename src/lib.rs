@@ -3,3 +3,4 @@ mod emulator;
 mod model;
 #[cfg(test)]
 mod tests;
+mod vault;
