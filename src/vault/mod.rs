@@ -61,8 +61,8 @@ pub enum VaultError {
 /// Where something sealed lies. It opens nowhere else.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    pub table: &'a str,
-    pub column: &'a str,
+    pub table: &'static str,
+    pub column: &'static str,
     /// What names the row, and does not change while the row lives.
     pub row: &'a str,
 }
