@@ -4,3 +4,4 @@ mod model;
 mod planner;
 #[cfg(test)]
 mod tests;
+mod vault;

@@ -31,3 +31,4 @@ pub mod mapping;
 pub mod plan;
 pub mod secret;
 pub mod snapshot;
+pub mod tokens;

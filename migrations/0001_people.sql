@@ -1,0 +1,40 @@
+-- Who uses this installation, and what their Google accounts allow us.
+--
+-- Secrets are sealed (columns *_encrypted): the database alone, without the key file, opens no account. A sealed value is
+-- bound to its table, column and row, so it cannot be moved to another user. Times are RFC 3339 in UTC, to be read here.
+
+-- The home organization. One row at most: an installation serves one.
+CREATE TABLE organization (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    google_workspace_domain TEXT NOT NULL,
+    google_client_id_encrypted BLOB NOT NULL,
+    google_client_secret_encrypted BLOB NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE users (
+    id INTEGER PRIMARY KEY,
+    email TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    -- The subject of the home account at Google. It never changes; ids and markers of our events derive from it.
+    google_user_id TEXT NOT NULL UNIQUE,
+    display_name TEXT NOT NULL,
+    is_admin INTEGER NOT NULL DEFAULT 0 CHECK (is_admin IN (0, 1)),
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE oauth_tokens (
+    id INTEGER PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    account_type TEXT NOT NULL CHECK (account_type IN ('home', 'client', 'personal')),
+    google_account_email TEXT NOT NULL COLLATE NOCASE,
+    access_token_encrypted BLOB NOT NULL,
+    refresh_token_encrypted BLOB NOT NULL,
+    token_expiry TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (user_id, google_account_email),
+    -- For calendars to refer to, so that none can use the account of another user.
+    UNIQUE (id, user_id)
+) STRICT;

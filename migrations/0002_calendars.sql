@@ -1,0 +1,32 @@
+-- Which calendars are connected, and how far Google has told us each of them.
+--
+-- The main calendar stands here beside the clients' and the personal ones: everything is a flow between calendars, and the
+-- role says which. The cursor has a table of its own, since it changes with every listing and the rest hardly ever.
+
+CREATE TABLE client_calendars (
+    id INTEGER PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    oauth_token_id INTEGER NOT NULL,
+    google_calendar_id TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    calendar_type TEXT NOT NULL CHECK (calendar_type IN ('main', 'client', 'personal')),
+    -- IANA name; days without a zone lie in it.
+    zone TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    UNIQUE (user_id, google_calendar_id),
+    FOREIGN KEY (oauth_token_id, user_id) REFERENCES oauth_tokens (id, user_id)
+) STRICT;
+
+CREATE UNIQUE INDEX one_main_calendar_for_each_user ON client_calendars (user_id) WHERE calendar_type = 'main';
+
+CREATE TABLE calendar_sync_state (
+    client_calendar_id INTEGER PRIMARY KEY REFERENCES client_calendars (id) ON DELETE CASCADE,
+    -- Google's cursor. It always belongs to what mirror_events holds: both are written in one transaction.
+    sync_token TEXT,
+    -- When that cursor was stored. It stays when the cursor is lost.
+    listed_at TEXT,
+    last_full_sync TEXT,
+    consecutive_failures INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT,
+    last_error_at TEXT
+) STRICT;

@@ -1,0 +1,35 @@
+-- Events as Google last told them, so that a tick can compare everything without asking for everything again.
+--
+-- A row is never deleted while its calendar is connected. A tombstone is proof that an event is gone; a suspect was missing
+-- from a full listing, proves nothing and counts as present. What an event says is sealed; ids, versions and whose event it
+-- is stay readable, because queries and operators need them.
+
+CREATE TABLE mirror_events (
+    client_calendar_id INTEGER NOT NULL REFERENCES client_calendars (id) ON DELETE CASCADE,
+    event_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'tombstone', 'suspect')),
+    owner TEXT NOT NULL CHECK (owner IN ('person', 'ours', 'foreign')),
+    -- Of an exception: its series, and the start which the rule gave it (20260302 or 20260302T080000Z).
+    series_event_id TEXT,
+    slot TEXT,
+    -- Of ours: the item. Its target is this calendar.
+    item_origin_calendar_id TEXT,
+    item_origin_event_id TEXT,
+    item_slot TEXT,
+    item_incarnation INTEGER,
+    item_in_series INTEGER,
+    -- Google's `updated`, which never goes back. A tombstone keeps that of the last living version.
+    updated TEXT,
+    etag TEXT,
+    -- JSON. None for a tombstone: nobody needs to know what it said.
+    event_encrypted BLOB,
+    PRIMARY KEY (client_calendar_id, event_id),
+    CHECK ((series_event_id IS NULL) = (slot IS NULL)),
+    CHECK ((state = 'tombstone') = (event_encrypted IS NULL)),
+    CHECK ((owner = 'ours') = (item_origin_calendar_id IS NOT NULL)),
+    CHECK ((owner = 'ours') = (item_origin_event_id IS NOT NULL)),
+    CHECK ((owner = 'ours') = (item_incarnation IS NOT NULL)),
+    CHECK ((owner = 'ours') = (item_in_series IS NOT NULL))
+) STRICT;
+
+CREATE INDEX mirror_suspects ON mirror_events (client_calendar_id) WHERE state = 'suspect';

@@ -1,0 +1,214 @@
+//! Connected calendars, how far each has been read, and how often reading failed in a row.
+
+use chrono::{DateTime, Utc};
+
+use super::{Attempt, Store, StoreError, instant, tokens::TokenId};
+use crate::model::{
+    calendar::{Role, Why},
+    id::{CalendarId, Cursor, UserId},
+};
+
+/// One connected calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalendarRow {
+    /// What logs call it.
+    pub number: i64,
+    pub user: UserId,
+    /// The account through which it is reached.
+    pub token: TokenId,
+    pub id: CalendarId,
+    /// What its user calls it.
+    pub name: String,
+    pub role: Role,
+    /// IANA name.
+    pub zone: String,
+    /// How far Google has told us; none: it has to be listed in full.
+    pub cursor: Option<Cursor>,
+    /// When the newest cursor was stored; none: never read to the end. An idle listing does not move it.
+    pub listed_at: Option<DateTime<Utc>>,
+    /// Listings that failed since the last that did not.
+    pub failures: u32,
+}
+
+const TABLE: &str = "client_calendars";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    user_id: i64,
+    oauth_token_id: i64,
+    google_calendar_id: String,
+    display_name: String,
+    calendar_type: String,
+    zone: String,
+    sync_token: Option<String>,
+    listed_at: Option<String>,
+    consecutive_failures: u32,
+}
+
+impl TryFrom<Row> for CalendarRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let Row {
+            id,
+            user_id,
+            oauth_token_id,
+            google_calendar_id,
+            display_name,
+            calendar_type,
+            zone,
+            sync_token,
+            listed_at,
+            consecutive_failures,
+        } = row;
+        Ok(CalendarRow {
+            number: id,
+            user: UserId(user_id),
+            token: TokenId(oauth_token_id),
+            id: google_calendar_id.into(),
+            name: display_name,
+            role: Role::from_word(&calendar_type).ok_or(StoreError::Format { table: TABLE })?,
+            zone,
+            cursor: sync_token.map(Cursor::from),
+            listed_at: listed_at.map(|text| instant("calendar_sync_state", &text)).transpose()?,
+            failures: consecutive_failures,
+        })
+    }
+}
+
+/// The word for a failure.
+fn why_word(why: Why) -> &'static str {
+    match why {
+        Why::Revoked => "revoked",
+        Why::Forbidden => "forbidden",
+        Why::Missing => "missing",
+        Why::Throttled => "throttled",
+        Why::Unreachable => "unreachable",
+    }
+}
+
+impl Store {
+    /// Connects a calendar, or connects it anew. Through another account it is read from the start again, since that account
+    /// may see more or less of it. The number stays the same.
+    ///
+    /// # Errors
+    /// If the account is not this user's, or a second main calendar is connected.
+    pub async fn connect_calendar(
+        &self,
+        user: UserId,
+        token: TokenId,
+        calendar: &CalendarId,
+        name: &str,
+        role: Role,
+        zone: &str,
+    ) -> Result<i64, StoreError> {
+        let mut transaction = self.write().await?;
+        let before: Option<i64> = sqlx::query_scalar(
+            "SELECT oauth_token_id FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
+        )
+        .bind(user.0)
+        .bind(calendar.as_str())
+        .fetch_optional(&mut *transaction)
+        .await
+        .when("looking for a calendar")?;
+        let number: i64 = sqlx::query_scalar(
+            "INSERT INTO client_calendars (user_id, oauth_token_id, google_calendar_id, display_name, calendar_type,
+                 zone, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (user_id, google_calendar_id) DO UPDATE SET oauth_token_id = excluded.oauth_token_id,
+                 display_name = excluded.display_name, calendar_type = excluded.calendar_type, zone = excluded.zone
+             RETURNING id",
+        )
+        .bind(user.0)
+        .bind(token.0)
+        .bind(calendar.as_str())
+        .bind(name)
+        .bind(role.word())
+        .bind(zone)
+        .bind(self.now())
+        .fetch_one(&mut *transaction)
+        .await
+        .when("connecting a calendar")?;
+        sqlx::query(
+            "INSERT INTO calendar_sync_state (client_calendar_id) VALUES (?1)
+             ON CONFLICT (client_calendar_id) DO UPDATE SET consecutive_failures = 0, last_error = NULL,
+                 last_error_at = NULL, sync_token = CASE WHEN ?2 THEN sync_token END",
+        )
+        .bind(number)
+        .bind(before == Some(token.0))
+        .execute(&mut *transaction)
+        .await
+        .when("connecting a calendar")?;
+        transaction.commit().await.when("connecting a calendar")?;
+        Ok(number)
+    }
+
+    /// The calendars of a user, in the order in which they were connected.
+    pub async fn calendars_of(&self, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT id, user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone, sync_token,
+                 listed_at, consecutive_failures
+             FROM client_calendars JOIN calendar_sync_state ON client_calendar_id = id
+             WHERE user_id = ? ORDER BY id",
+        )
+        .bind(user.0)
+        .fetch_all(&self.reader)
+        .await
+        .when("listing calendars")?;
+        rows.into_iter().map(CalendarRow::try_from).collect()
+    }
+
+    /// Notes the zone of a calendar; writes only if it is another than before.
+    pub async fn set_zone(&self, number: i64, zone: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE client_calendars SET zone = ?2 WHERE id = ?1 AND zone <> ?2")
+            .bind(number)
+            .bind(zone)
+            .execute(&self.writer)
+            .await
+            .when("storing a zone")?;
+        Ok(())
+    }
+
+    /// Counts a listing that failed.
+    pub async fn note_failure(&self, number: i64, why: Why) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE calendar_sync_state SET consecutive_failures = consecutive_failures + 1, last_error = ?2,
+                 last_error_at = ?3 WHERE client_calendar_id = ?1",
+        )
+        .bind(number)
+        .bind(why_word(why))
+        .bind(self.now())
+        .execute(&self.writer)
+        .await
+        .when("noting a failure")?;
+        Ok(())
+    }
+
+    /// Ends a row of failures; writes only if there was one.
+    pub async fn note_success(&self, number: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE calendar_sync_state SET consecutive_failures = 0, last_error = NULL, last_error_at = NULL
+             WHERE client_calendar_id = ? AND consecutive_failures > 0",
+        )
+        .bind(number)
+        .execute(&self.writer)
+        .await
+        .when("noting a success")?;
+        Ok(())
+    }
+
+    /// Gives up a cursor that Google no longer takes, so that the next listing is a full one. If another listing has stored a
+    /// newer cursor meanwhile, that one stays.
+    pub async fn drop_cursor(&self, number: i64, expected: &Cursor) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE calendar_sync_state SET sync_token = NULL WHERE client_calendar_id = ? AND sync_token = ?",
+        )
+        .bind(number)
+        .bind(expected.as_str())
+        .execute(&self.writer)
+        .await
+        .when("giving up a cursor")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! SQLite: people, tokens, calendars, the mirror of their events, mappings and the journal. Owns every SQL string.
+//!
+//! One connection writes, in transactions that begin as writers (`BEGIN IMMEDIATE`), so that none fails half-way for want of a
+//! lock; two read. A commit is on the disk when it returns (`synchronous=FULL`): a rotated refresh token is nowhere else.
+//! Dropping any of these futures equals a crash at that point: its transaction is rolled back.
+//!
+//! Invariants:
+//!
+//! * what events say and all secrets are sealed by the vault, each bound to its row; ids, times and flags are plain;
+//! * the mirror and its cursor change in one transaction, and only onward from the cursor the listing began with;
+//! * a row of the mirror never goes back to an older version, and is never deleted while its calendar is connected;
+//! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
+
+pub mod calendars;
+pub mod journal;
+pub mod mappings;
+pub mod mirror;
+pub mod people;
+pub mod settings;
+pub mod snapshot;
+mod stored;
+pub mod tokens;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use sqlx::{
+    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    model::{clock::Clock, secret::Secret},
+    vault::{Place, Vault, VaultError},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Why something could not be read or stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no database at {0}. Check the path, or start the service once, which makes one")]
+    Missing(PathBuf),
+    #[error("the database file {0} cannot be made or opened. Check that its directory may be written")]
+    File(PathBuf, #[source] io::Error),
+    #[error("{0} is not an SQLite database. Check the path; the file is left as it is")]
+    NotADatabase(PathBuf),
+    #[error(
+        "the database belongs to another {file}. Put back the key file that was in use when it was last opened; nothing \
+         was changed"
+    )]
+    WrongKey { file: &'static str },
+    #[error(
+        "the database was last used by a newer version of this program (its schema has step {0}). Use that version, or \
+         restore the backup that was made before the upgrade"
+    )]
+    NewerSchema(i64),
+    #[error("the database could not be brought to this version's schema. It is as it was; keep a copy and report this")]
+    Migration(#[source] MigrateError),
+    #[error("the database is damaged ({0}). Stop the service and restore the last good backup")]
+    Damaged(String),
+    #[error("the disk is full, so nothing can be recorded. Free some space; the service goes on by itself")]
+    DiskFull(#[source] sqlx::Error),
+    #[error("another listing of this calendar was stored meanwhile. Nothing was changed; list again")]
+    Superseded,
+    #[error("there is no such user (any more)")]
+    NoSuchUser,
+    #[error("there is no such calendar (any more)")]
+    NoSuchCalendar,
+    #[error("there is no such account (any more)")]
+    NoSuchAccount,
+    #[error("a sealed value in {table} does not open. Restore the last good backup, or the key file that belongs to it")]
+    Sealed {
+        table: &'static str,
+        #[source]
+        source: VaultError,
+    },
+    #[error("a stored value in {table} cannot be understood. It was changed by hand or by a newer version")]
+    Format { table: &'static str },
+    #[error("the database did not answer as expected while {attempted}")]
+    Query {
+        attempted: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// Says what was attempted when SQLite refuses.
+trait Attempt<T> {
+    /// `what` completes the sentence "… while".
+    fn when(self, what: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Attempt<T> for Result<T, sqlx::Error> {
+    fn when(self, attempted: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| {
+            let code = source.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+            // The primary code is in the low byte: SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB.
+            match code.map(|code| code & 0xff) {
+                Some(11 | 26) => StoreError::Damaged(format!("found while {attempted}")),
+                Some(13) => StoreError::DiskFull(source),
+                _ => StoreError::Query { attempted, source },
+            }
+        })
+    }
+}
+
+/// The database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    vault: Arc<Vault>,
+    clock: Clock,
+}
+
+impl Store {
+    /// Opens the database, making it (and its directory) if there is none, readable by its owner alone.
+    ///
+    /// # Errors
+    /// If the file is no database, is damaged, or belongs to other keys or a newer version; it is then left as it is.
+    pub async fn open(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
+        create(path).map_err(|e| StoreError::File(path.to_owned(), e))?;
+        Store::open_file(path, vault, clock).await
+    }
+
+    /// Opens a database that must be there, for commands which make no sense without one.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::Missing`].
+    pub async fn open_existing(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
+        match fs::metadata(path) {
+            Ok(file) if file.len() > 0 => Store::open_file(path, vault, clock).await,
+            Ok(_) => Err(StoreError::Missing(path.to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing(path.to_owned())),
+            Err(e) => Err(StoreError::File(path.to_owned(), e)),
+        }
+    }
+
+    async fn open_file(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
+        if !begins_as_database(path).map_err(|e| StoreError::File(path.to_owned(), e))? {
+            return Err(StoreError::NotADatabase(path.to_owned()));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("temp_store", "MEMORY")
+            .pragma("trusted_schema", "OFF")
+            // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
+            .row_buffer_size(1000);
+        let writing =
+            options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let writer = writer.connect_with(writing).await.when("opening the database")?;
+        if let Err(error) = prepare(&writer, &vault, &clock).await {
+            writer.close().await;
+            return Err(error);
+        }
+        let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
+        let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
+        Ok(Store { writer, reader, vault, clock })
+    }
+
+    /// Lets all connections go; the write-ahead log is then merged into the file.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that may write. It waits for the one before it.
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.when("beginning to write")
+    }
+
+    /// A transaction that sees one state of everything.
+    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.reader.begin().await.when("beginning to read")
+    }
+
+    /// The present instant, as stored.
+    fn now(&self) -> String {
+        stamp(self.clock.now())
+    }
+
+    fn seal(&self, place: &Place, secret: &Secret<String>) -> Vec<u8> {
+        self.vault.seal(place, secret.reveal().as_bytes())
+    }
+
+    fn open_text(&self, place: &Place, sealed: &[u8]) -> Result<Secret<String>, StoreError> {
+        let plain = open_sealed(&self.vault, place, sealed)?;
+        String::from_utf8(plain).map(Secret::new).map_err(|_| StoreError::Format { table: place.table })
+    }
+}
+
+fn open_sealed(vault: &Vault, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    vault.open(place, sealed).map_err(|source| StoreError::Sealed { table: place.table, source })
+}
+
+/// Makes an empty file if there is none. SQLite gives its side files the same permissions.
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the file is empty, or begins as SQLite's files do.
+fn begins_as_database(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(path)?.take(16).read_to_end(&mut head)?;
+    Ok(head.is_empty() || head == b"SQLite format 3\0")
+}
+
+/// Everything that must hold before the database is used. Nothing is changed before key and soundness are certain.
+async fn prepare(pool: &SqlitePool, vault: &Vault, clock: &Clock) -> Result<(), StoreError> {
+    let mut connection = pool.acquire().await.when("opening the database")?;
+    let connection: &mut SqliteConnection = &mut connection;
+    let (journal, synchronous): (String, i64) =
+        sqlx::query_as("SELECT journal_mode, synchronous FROM pragma_journal_mode, pragma_synchronous")
+            .fetch_one(&mut *connection)
+            .await
+            .when("asking how it writes")?;
+    // 2 is FULL. With less, a power cut may take back a commit that we have acted upon.
+    if (journal.as_str(), synchronous) != ("wal", 2) {
+        return Err(StoreError::Damaged(format!("it writes with {journal} and level {synchronous}")));
+    }
+    let verdict: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.when("checking the database")?;
+    if verdict != "ok" {
+        return Err(StoreError::Damaged(verdict));
+    }
+    settings::refuse_other_keys(connection, &vault.key_check()).await?;
+    MIGRATIONS.run(&mut *connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(step) => StoreError::NewerSchema(step),
+        error => StoreError::Migration(error),
+    })?;
+    settings::remember_keys(connection, &vault.key_check(), &stamp(clock.now())).await
+}
+
+/// An instant as stored: RFC 3339 in UTC with milliseconds, so that text order is time order.
+fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn instant(table: &'static str, text: &str) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| StoreError::Format { table })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The home organization and its consultants.
+
+use super::{Attempt, Store, StoreError};
+use crate::{
+    model::{id::UserId, secret::Secret},
+    vault::Place,
+};
+
+/// The home organization, with what identifies this program to Google.
+#[derive(Clone, Debug)]
+pub struct Organization {
+    pub domain: String,
+    pub client_id: String,
+    pub client_secret: Secret<String>,
+}
+
+/// A consultant about to be added.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub email: String,
+    /// The stable subject of the home account at Google.
+    pub subject: String,
+    pub name: String,
+    pub admin: bool,
+}
+
+/// A consultant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub email: String,
+    /// The stable subject of the home account at Google.
+    pub subject: String,
+    pub name: String,
+    pub admin: bool,
+}
+
+const CLIENT_ID: Place =
+    Place { table: "organization", column: "google_client_id_encrypted", row: "1" };
+const CLIENT_SECRET: Place =
+    Place { table: "organization", column: "google_client_secret_encrypted", row: "1" };
+
+impl Store {
+    /// Settles the home organization, in the place of the one before.
+    pub async fn set_organization(
+        &self,
+        domain: &str,
+        client_id: &str,
+        client_secret: &Secret<String>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO organization (id, google_workspace_domain, google_client_id_encrypted,
+                 google_client_secret_encrypted, created_at, updated_at)
+             VALUES (1, ?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT (id) DO UPDATE SET google_workspace_domain = excluded.google_workspace_domain,
+                 google_client_id_encrypted = excluded.google_client_id_encrypted,
+                 google_client_secret_encrypted = excluded.google_client_secret_encrypted,
+                 updated_at = excluded.updated_at",
+        )
+        .bind(domain)
+        .bind(self.vault.seal(&CLIENT_ID, client_id.as_bytes()))
+        .bind(self.seal(&CLIENT_SECRET, client_secret))
+        .bind(self.now())
+        .execute(&self.writer)
+        .await
+        .when("storing the organization")?;
+        Ok(())
+    }
+
+    /// The home organization; none before set-up.
+    pub async fn organization(&self) -> Result<Option<Organization>, StoreError> {
+        let row: Option<(String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT google_workspace_domain, google_client_id_encrypted, google_client_secret_encrypted
+             FROM organization",
+        )
+        .fetch_optional(&self.reader)
+        .await
+        .when("reading the organization")?;
+        let Some((domain, client_id, client_secret)) = row else { return Ok(None) };
+        Ok(Some(Organization {
+            domain,
+            client_id: self.open_text(&CLIENT_ID, &client_id)?.reveal().clone(),
+            client_secret: self.open_text(&CLIENT_SECRET, &client_secret)?,
+        }))
+    }
+
+    /// Adds a consultant.
+    ///
+    /// # Errors
+    /// If the address or the subject is already that of another.
+    pub async fn add_user(&self, user: NewUser) -> Result<UserId, StoreError> {
+        let NewUser { email, subject, name, admin } = user;
+        sqlx::query_scalar(
+            "INSERT INTO users (email, google_user_id, display_name, is_admin, created_at)
+             VALUES (?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(email)
+        .bind(subject)
+        .bind(name)
+        .bind(admin)
+        .bind(self.now())
+        .fetch_one(&self.writer)
+        .await
+        .map(UserId)
+        .when("adding a user")
+    }
+
+    /// The consultant with this address; upper and lower case are alike.
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = sqlx::query_as(
+            "SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE email = ?",
+        )
+        .bind(email)
+        .fetch_optional(&self.reader)
+        .await
+        .when("looking for a user")?;
+        Ok(row.map(User::from))
+    }
+
+    /// The consultant of this number.
+    pub async fn user(&self, user: UserId) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> =
+            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE id = ?")
+                .bind(user.0)
+                .fetch_optional(&self.reader)
+                .await
+                .when("reading a user")?;
+        Ok(row.map(User::from))
+    }
+
+    /// All consultants, in the order in which they came.
+    pub async fn users(&self) -> Result<Vec<User>, StoreError> {
+        let rows: Vec<UserRow> =
+            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users ORDER BY id")
+                .fetch_all(&self.reader)
+                .await
+                .when("listing users")?;
+        Ok(rows.into_iter().map(User::from).collect())
+    }
+}
+
+type UserRow = (i64, String, String, String, bool);
+
+impl From<UserRow> for User {
+    fn from((id, email, subject, name, admin): UserRow) -> Self {
+        User { id: UserId(id), email, subject, name, admin }
+    }
+}
