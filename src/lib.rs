@@ -2,6 +2,7 @@
 mod emulator;
 mod model;
 mod planner;
+mod store;
 #[cfg(test)]
 mod tests;
 mod vault;

@@ -305,7 +305,8 @@ impl Target<'_> {
         let inside = is_inside_series(step);
         let owner = Owner::Ours(Provenance { key: step.key.clone(), incarnation, in_series: inside });
         let change = Change::Live(Box::new(shown));
-        self.app.store.put_with_mapping(self.row.number, &change, &owner, self.user.id, &step.key, step.face, Some(&mapping)).await?;
+        let note = (step.key.clone(), step.face, Some(mapping));
+        self.app.store.put_with_mapping(self.row.number, &change, &owner, self.user.id, &note).await?;
         Ok(Outcome::Done)
     }
 

@@ -115,6 +115,8 @@ pub enum Change {
     Gone {
         id: EventId,
         series: Option<(EventId, Slot)>,
+        /// Where Google gave one: needed to bring an instance back.
+        etag: Option<Etag>,
     },
 }
 

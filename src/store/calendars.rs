@@ -201,14 +201,12 @@ impl Store {
     /// Gives up a cursor that Google no longer takes, so that the next listing is a full one. If another listing has stored a
     /// newer cursor meanwhile, that one stays.
     pub async fn drop_cursor(&self, number: i64, expected: &Cursor) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE calendar_sync_state SET sync_token = NULL WHERE client_calendar_id = ? AND sync_token = ?",
-        )
-        .bind(number)
-        .bind(expected.as_str())
-        .execute(&self.writer)
-        .await
-        .when("giving up a cursor")?;
+        sqlx::query("UPDATE calendar_sync_state SET sync_token = NULL WHERE client_calendar_id = ? AND sync_token = ?")
+            .bind(number)
+            .bind(expected.as_str())
+            .execute(&self.writer)
+            .await
+            .when("giving up a cursor")?;
         Ok(())
     }
 }

@@ -76,7 +76,9 @@ pub enum StoreError {
     NoSuchCalendar,
     #[error("there is no such account (any more)")]
     NoSuchAccount,
-    #[error("a sealed value in {table} does not open. Restore the last good backup, or the key file that belongs to it")]
+    #[error(
+        "a sealed value in {table} does not open. Restore the last good backup, or the key file that belongs to it"
+    )]
     Sealed {
         table: &'static str,
         #[source]
@@ -156,8 +158,7 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
             .row_buffer_size(1000);
-        let writing =
-            options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
         if let Err(error) = prepare(&writer, &vault, &clock).await {
@@ -264,6 +265,3 @@ fn stamp(at: DateTime<Utc>) -> String {
 fn instant(table: &'static str, text: &str) -> Result<DateTime<Utc>, StoreError> {
     DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| StoreError::Format { table })
 }
-
-#[cfg(test)]
-mod tests;

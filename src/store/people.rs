@@ -35,10 +35,8 @@ pub struct User {
     pub admin: bool,
 }
 
-const CLIENT_ID: Place =
-    Place { table: "organization", column: "google_client_id_encrypted", row: "1" };
-const CLIENT_SECRET: Place =
-    Place { table: "organization", column: "google_client_secret_encrypted", row: "1" };
+const CLIENT_ID: Place = Place { table: "organization", column: "google_client_id_encrypted", row: "1" };
+const CLIENT_SECRET: Place = Place { table: "organization", column: "google_client_secret_encrypted", row: "1" };
 
 impl Store {
     /// Settles the home organization, in the place of the one before.
@@ -107,13 +105,12 @@ impl Store {
 
     /// The consultant with this address; upper and lower case are alike.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE email = ?",
-        )
-        .bind(email)
-        .fetch_optional(&self.reader)
-        .await
-        .when("looking for a user")?;
+        let row: Option<UserRow> =
+            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE email = ?")
+                .bind(email)
+                .fetch_optional(&self.reader)
+                .await
+                .when("looking for a user")?;
         Ok(row.map(User::from))
     }
 

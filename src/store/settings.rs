@@ -65,10 +65,7 @@ fn place(key: &str) -> Place<'_> {
 }
 
 /// Refuses a database that was last opened with other keys. One that has never been opened has none.
-pub(super) async fn refuse_other_keys(
-    connection: &mut SqliteConnection,
-    keys: &KeyCheck,
-) -> Result<(), StoreError> {
+pub(super) async fn refuse_other_keys(connection: &mut SqliteConnection, keys: &KeyCheck) -> Result<(), StoreError> {
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'settings'")
         .fetch_one(&mut *connection)
         .await

@@ -1,0 +1,292 @@
+//! The journal: what was decided and what came of it. Owns the stored format of plans, which `plan --json` prints.
+
+use serde_json::{Value, json};
+
+use super::{
+    Attempt, Store, StoreError, stamp,
+    stored::{StoredBody, StoredWhen},
+};
+use crate::{
+    model::{
+        calendar::Why,
+        id::UserId,
+        plan::{Action, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step},
+    },
+    vault::Place,
+};
+
+/// One line of the sync log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub action: String,
+    /// `success`, `failure` or `warning`.
+    pub status: String,
+    /// JSON, without titles or addresses.
+    pub details: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+}
+
+impl Store {
+    /// Writes a plan down before it is carried out; gives its number. An empty plan is not worth a row: an idle tick writes
+    /// nothing.
+    pub async fn record_plan(&self, plan: &Plan) -> Result<i64, StoreError> {
+        let mut transaction = self.write().await?;
+        // The number comes first, because what is sealed is bound to it.
+        let number: i64 = sqlx::query_scalar(
+            "INSERT INTO plans (user_id, planned_at, steps, held, plan_encrypted) VALUES (?, ?, ?, ?, x'') RETURNING id",
+        )
+        .bind(plan.user.0)
+        .bind(stamp(plan.at))
+        .bind(i64::try_from(plan.steps.len()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(plan.held.len()).unwrap_or(i64::MAX))
+        .fetch_one(&mut *transaction)
+        .await
+        .when("writing a plan down")?;
+        let row = number.to_string();
+        let place = Place { table: "plans", column: "plan_encrypted", row: &row };
+        let head = self.vault.seal(&place, head_json(plan, true).to_string().as_bytes());
+        sqlx::query("UPDATE plans SET plan_encrypted = ? WHERE id = ?")
+            .bind(head)
+            .bind(number)
+            .execute(&mut *transaction)
+            .await
+            .when("writing a plan down")?;
+        let steps: Vec<Value> = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(n, step)| {
+                let row = format!("{number}/{n}");
+                let place = Place { table: "plan_steps", column: "step_encrypted", row: &row };
+                let sealed = self.vault.seal(&place, step_json(step, true).to_string().as_bytes());
+                json!({"n": n, "action": action_word(&step.action), "step": data_encoding::HEXLOWER.encode(&sealed)})
+            })
+            .collect();
+        for lot in steps.chunks(500) {
+            sqlx::query(
+                "INSERT INTO plan_steps (plan_id, number, action, step_encrypted)
+                 SELECT ?1, value ->> 'n', value ->> 'action', unhex(value ->> 'step') FROM json_each(?2)",
+            )
+            .bind(number)
+            .bind(json!(lot).to_string())
+            .execute(&mut *transaction)
+            .await
+            .when("writing a plan's steps down")?;
+        }
+        transaction.commit().await.when("writing a plan down")?;
+        Ok(number)
+    }
+
+    /// Notes how steps of a plan went, by their place in it.
+    pub async fn record_outcomes(&self, plan: i64, outcomes: &[(usize, Outcome)]) -> Result<(), StoreError> {
+        let rows: Vec<Value> = outcomes
+            .iter()
+            .map(|(n, outcome)| {
+                let (word, reason, message) = match outcome {
+                    Outcome::Done => ("done", None, None),
+                    Outcome::Skipped(skip) => ("skipped", Some(skip_word(*skip)), None),
+                    Outcome::Failed { class, message } => ("failed", Some(class_word(*class)), Some(message)),
+                };
+                let row = format!("{plan}/{n}");
+                let place = Place { table: "plan_steps", column: "message_encrypted", row: &row };
+                let message = message.map(|m| data_encoding::HEXLOWER.encode(&self.vault.seal(&place, m.as_bytes())));
+                json!({"n": n, "outcome": word, "reason": reason, "message": message})
+            })
+            .collect();
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "UPDATE plan_steps SET outcome = told.value ->> 'outcome', outcome_reason = told.value ->> 'reason',
+                 message_encrypted = unhex(told.value ->> 'message')
+             FROM json_each(?2) AS told WHERE plan_id = ?1 AND number = told.value ->> 'n'",
+        )
+        .bind(plan)
+        .bind(json!(rows).to_string())
+        .execute(&mut *transaction)
+        .await
+        .when("noting how a plan went")?;
+        transaction.commit().await.when("noting how a plan went")
+    }
+
+    /// The stored format of a plan. Titles only when asked for: whoever is not the owner does not see them.
+    pub fn plan_json(&self, plan: &Plan, titles: bool) -> Value {
+        let mut json = head_json(plan, titles);
+        json["steps"] = plan.steps.iter().map(|step| step_json(step, titles)).collect();
+        json
+    }
+
+    /// Adds a line to the sync log. `details` is JSON without titles, addresses or tokens.
+    pub async fn log(
+        &self,
+        user: UserId,
+        calendar: Option<i64>,
+        action: &str,
+        status: &str,
+        details: &Value,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO sync_log (user_id, calendar_id, action, status, details, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(user.0)
+        .bind(calendar)
+        .bind(action)
+        .bind(status)
+        .bind(details.to_string())
+        .bind(self.now())
+        .execute(&self.writer)
+        .await
+        .when("writing to the log")?;
+        Ok(())
+    }
+
+    /// The newest lines of a user's log, newest first.
+    pub async fn recent_log(&self, user: UserId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        let rows: Vec<(String, String, String, String)> = sqlx::query_as(
+            "SELECT action, status, details, created_at FROM sync_log WHERE user_id = ? ORDER BY id DESC LIMIT ?",
+        )
+        .bind(user.0)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.reader)
+        .await
+        .when("reading the log")?;
+        Ok(rows.into_iter().map(|(action, status, details, at)| LogLine { action, status, details, at }).collect())
+    }
+}
+
+fn head_json(plan: &Plan, titles: bool) -> Value {
+    let Plan { user, email, at, names, zone, unreadable, steps: _, held, in_sync } = plan;
+    json!({
+        "user": user.0,
+        "email": email,
+        "at": stamp(*at),
+        "zone": zone,
+        "calendars": names.iter().map(|(id, name)| (id.as_str(), name)).collect::<std::collections::BTreeMap<_, _>>(),
+        "unreadable": unreadable
+            .iter()
+            .map(|u| json!({"calendar": u.calendar, "why": u.why.map_or("never read", Why::sentence)}))
+            .collect::<Vec<_>>(),
+        "held": held
+            .iter()
+            .map(|Held { step, reason }| json!({"reason": held_word(*reason), "step": step_json(step, titles)}))
+            .collect::<Vec<_>>(),
+        "in_sync": in_sync,
+    })
+}
+
+fn step_json(step: &Step, titles: bool) -> Value {
+    let Step { key, face, action, reason, when, title } = step;
+    let mut json = json!({
+        "target": key.target.as_str(),
+        "origin": {
+            "calendar": key.origin.calendar.as_str(),
+            "event": key.origin.event.as_str(),
+            "slot": key.origin.instance.map(|slot| slot.stamp()),
+        },
+        "face": face.word(),
+        "action": action_word(action),
+        "reason": reason_word(*reason),
+        "when": when.as_ref().map(StoredWhen::from),
+    });
+    if titles {
+        json["title"] = json!(title);
+    }
+    match action {
+        Action::Create { event, incarnation, body } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            if titles {
+                json["to"] = json!(StoredBody::from(body));
+            }
+        }
+        Action::Update { event, etag, incarnation, from, to } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            json["etag"] = json!(etag.as_str());
+            json["changed"] = json!(to.changed(from));
+            if titles {
+                json["from"] = json!(StoredBody::from(from));
+                json["to"] = json!(StoredBody::from(to));
+            }
+        }
+        Action::Amend { event, incarnation, to } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            if titles {
+                json["to"] = json!(StoredBody::from(to));
+            }
+        }
+        Action::Delete { event, etag, incarnation } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            json["etag"] = json!(etag.as_str());
+        }
+        Action::Cancel { event, incarnation }
+        | Action::Adopt { event, incarnation, applied: _, shown: _ }
+        | Action::Dismiss { event, incarnation } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+        }
+        Action::Forget => {}
+    }
+    json
+}
+
+fn action_word(action: &Action) -> &'static str {
+    match action {
+        Action::Create { .. } => "create",
+        Action::Update { .. } => "update",
+        Action::Amend { .. } => "amend",
+        Action::Cancel { .. } => "cancel",
+        Action::Delete { .. } => "delete",
+        Action::Adopt { .. } => "adopt",
+        Action::Dismiss { .. } => "dismiss",
+        Action::Forget => "forget",
+    }
+}
+
+fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NewAtOrigin => "new-at-origin",
+        Reason::ChangedAtOrigin => "changed-at-origin",
+        Reason::GoneAtOrigin => "gone-at-origin",
+        Reason::NotWanted => "not-wanted",
+        Reason::Drifted => "drifted",
+        Reason::Removed => "removed",
+        Reason::Vanished => "vanished",
+        Reason::FoundOurs => "found-ours",
+        Reason::Duplicate => "duplicate",
+        Reason::NothingLeft => "nothing-left",
+    }
+}
+
+fn held_word(reason: HeldReason) -> &'static str {
+    match reason {
+        HeldReason::TargetNotCurrent => "target-not-current",
+        HeldReason::OriginNotCurrent => "origin-not-current",
+        HeldReason::OriginUnproven => "origin-unproven",
+        HeldReason::Brake => "brake",
+    }
+}
+
+fn skip_word(skip: Skip) -> &'static str {
+    match skip {
+        Skip::ChangedMeanwhile => "changed-meanwhile",
+        Skip::ParentFailed => "parent-failed",
+        Skip::AccountStopped => "account-stopped",
+    }
+}
+
+fn class_word(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Transient => "transient",
+        ErrorClass::Throttled => "throttled",
+        ErrorClass::CursorLost => "cursor-lost",
+        ErrorClass::AlreadyGone => "already-gone",
+        ErrorClass::Precondition => "precondition",
+        ErrorClass::Exists => "exists",
+        ErrorClass::Revoked => "revoked",
+        ErrorClass::Forbidden => "forbidden",
+        ErrorClass::Missing => "missing",
+        ErrorClass::Rejected => "rejected",
+    }
+}

@@ -1,0 +1,141 @@
+//! Assembles everything the planner may know, from one state of the database.
+
+use std::collections::BTreeMap;
+
+use super::{Attempt, Store, StoreError, mappings, mirror::provenance, open_sealed, stored};
+use crate::{
+    model::{
+        calendar::{Calendar, Freshness},
+        event::{Event, Slot},
+        id::{CalendarId, EventId, UserId},
+        item::{ItemKey, Observed, ObservedState},
+        snapshot::{Family, Origin, Policy, Snapshot},
+    },
+    vault::Place,
+};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    client_calendar_id: i64,
+    event_id: String,
+    owner: String,
+    series_event_id: Option<String>,
+    slot: Option<String>,
+    item_origin_calendar_id: Option<String>,
+    item_origin_event_id: Option<String>,
+    item_slot: Option<String>,
+    item_incarnation: Option<u32>,
+    item_in_series: Option<bool>,
+    event_encrypted: Option<Vec<u8>>,
+}
+
+const TABLE: &str = "mirror_events";
+
+impl Store {
+    /// The snapshot of a user at this instant. A calendar that `freshness` does not name counts as never read.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUser`], or when something sealed does not open: an unreadable row is never taken for an absent one.
+    pub async fn snapshot(
+        &self,
+        user: UserId,
+        freshness: &BTreeMap<i64, Freshness>,
+        policy: Policy,
+    ) -> Result<Snapshot, StoreError> {
+        let person = self.user(user).await?.ok_or(StoreError::NoSuchUser)?;
+        let calendars: BTreeMap<i64, Calendar> = self
+            .calendars_of(user)
+            .await?
+            .into_iter()
+            .map(|row| {
+                let calendar = Calendar {
+                    id: row.id,
+                    number: row.number,
+                    name: row.name,
+                    role: row.role,
+                    freshness: freshness.get(&row.number).copied().unwrap_or(Freshness::Unseen),
+                    zone: row.zone,
+                };
+                (row.number, calendar)
+            })
+            .collect();
+        let mut transaction = self.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT client_calendar_id, event_id, owner, series_event_id, slot, item_origin_calendar_id,
+                 item_origin_event_id, item_slot, item_incarnation, item_in_series, event_encrypted
+             FROM mirror_events JOIN client_calendars ON client_calendars.id = client_calendar_id
+             WHERE user_id = ? AND owner <> 'foreign'",
+        )
+        .bind(user.0)
+        .fetch_all(&mut *transaction)
+        .await
+        .when("reading the mirror")?;
+        let mappings = mappings::all(&mut transaction, &self.vault, user).await?;
+        transaction.commit().await.when("reading the mirror")?;
+
+        let mut origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>> = BTreeMap::new();
+        let mut observed: BTreeMap<ItemKey, Vec<Observed>> = BTreeMap::new();
+        for row in rows {
+            // Connected since the calendars were read: the next tick sees it.
+            let Some(calendar) = calendars.get(&row.client_calendar_id) else { continue };
+            let event = self.event_of(&row)?;
+            if row.owner == "ours" {
+                let (key, ours) = ours(&calendar.id, row, event).ok_or(StoreError::Format { table: TABLE })?;
+                observed.entry(key).or_default().push(ours);
+            } else {
+                let families = origins.entry(calendar.id.clone()).or_default();
+                let origin = event.map_or(Origin::Gone, |event| Origin::Live(Box::new(event)));
+                match (row.series_event_id, row.slot) {
+                    (Some(series), Some(stamp)) => {
+                        let slot = Slot::from_stamp(&stamp).ok_or(StoreError::Format { table: TABLE })?;
+                        families.entry(series.into()).or_default().exceptions.insert(slot, origin);
+                    }
+                    _ => families.entry(row.event_id.into()).or_default().head = Some(origin),
+                }
+            }
+        }
+        Ok(Snapshot {
+            user,
+            email: person.email,
+            now: self.clock.now(),
+            calendars: calendars.into_values().map(|calendar| (calendar.id.clone(), calendar)).collect(),
+            origins,
+            observed,
+            mappings,
+            policy,
+            ids: self.vault.item_ids(&person.subject),
+        })
+    }
+
+    /// The event of a row; none for a tombstone.
+    fn event_of(&self, row: &Row) -> Result<Option<Event>, StoreError> {
+        let Some(sealed) = &row.event_encrypted else { return Ok(None) };
+        let name = format!("{}/{}", row.client_calendar_id, row.event_id);
+        let place = Place { table: TABLE, column: "event_encrypted", row: &name };
+        let bytes = open_sealed(&self.vault, &place, sealed)?;
+        stored::from_bytes(&bytes).map(Some).ok_or(StoreError::Format { table: TABLE })
+    }
+}
+
+fn ours(target: &CalendarId, row: Row, event: Option<Event>) -> Option<(ItemKey, Observed)> {
+    let found = provenance(
+        target,
+        row.item_origin_calendar_id,
+        row.item_origin_event_id,
+        row.item_slot,
+        row.item_incarnation,
+        row.item_in_series,
+    )?;
+    let state = match event {
+        Some(event) => ObservedState::Live {
+            digest: event.body.digest(),
+            marked: event.marker.is_some() && event.tagged,
+            etag: event.etag,
+            body: event.body,
+        },
+        None => ObservedState::Gone,
+    };
+    let observed =
+        Observed { event: row.event_id.into(), incarnation: found.incarnation, in_series: found.in_series, state };
+    Some((found.key, observed))
+}
