@@ -21,7 +21,9 @@ pub mod http;
 pub mod ics;
 pub mod listing;
 pub mod oauth;
+pub mod quota;
 pub mod recurrence;
+pub mod scopes;
 pub mod seed;
 pub mod server;
 pub mod settings;
@@ -70,12 +72,17 @@ impl Core {
     /// Answers one request. `origin` is the address at which this server is reached (`http://127.0.0.1:9000`), used in
     /// addresses that it hands out.
     pub fn handle(&mut self, origin: &str, request: &Request) -> Answer {
-        let effect = self.faults.decide(request);
-        if let Some(answer) = effect.before() {
-            return answer;
+        if request.path.starts_with("/_emulator/") {
+            return Answer::Reply(Duration::ZERO, faults::control(self, request));
         }
-        let response = self.dispatch(origin, request);
-        effect.after(response)
+        let account = self.oauth.account_of(request);
+        let effect = self.faults.decide(account.as_deref(), request);
+        let answer = effect.before().unwrap_or_else(|| {
+            let response = self.dispatch(origin, request);
+            effect.after(response, request, |again| self.dispatch(origin, again))
+        });
+        self.faults.count(account.as_deref(), request, &answer);
+        answer
     }
 
     fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
@@ -85,9 +92,6 @@ impl Core {
                 .caller(&self.world, request)
                 .and_then(|caller| api::handle(&mut self.world, &caller, path, request));
             return answer.unwrap_or_else(|refusal| refusal.response());
-        }
-        if request.path.starts_with("/_emulator/") {
-            return faults::control(self, request);
         }
         self.oauth.handle(&mut self.world, origin, request).unwrap_or_else(|| ApiError::not_found().response())
     }
