@@ -22,10 +22,12 @@ pub mod ics;
 pub mod listing;
 pub mod oauth;
 pub mod recurrence;
+pub mod render;
 pub mod seed;
 pub mod server;
 pub mod settings;
 pub mod state;
+pub mod time;
 pub mod validate;
 pub mod write;
 
