@@ -24,10 +24,12 @@ pub mod oauth;
 pub mod quota;
 pub mod recurrence;
 pub mod scopes;
+pub mod render;
 pub mod seed;
 pub mod server;
 pub mod settings;
 pub mod state;
+pub mod time;
 pub mod validate;
 pub mod write;
 
