@@ -19,15 +19,15 @@ use calcard::{
         ICalendarParameterName, ICalendarParticipationStatus, ICalendarPeriod, ICalendarProperty, ICalendarValue,
     },
 };
-use chrono::{
-    DateTime, Datelike, Days, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone,
-    Utc,
-};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use data_encoding::BASE32HEX_NOPAD;
 use serde_json::{Value, json};
 
-use super::state::Object;
+use super::{
+    state::Object,
+    time::{instant_of, rfc3339},
+};
 
 /// A calendar export.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +55,19 @@ pub enum IcsError {
     CutOff,
 }
 
-/// Reads an export.
+/// Reads an export. Times that float, in a file that names no zone of its own, are in UTC.
 ///
 /// # Errors
 /// When it is no calendar export, or ends before its end.
 pub fn read(bytes: &[u8]) -> Result<IcsCalendar, IcsError> {
+    read_in(bytes, Tz::UTC)
+}
+
+/// The same for a calendar whose zone is known.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in(bytes: &[u8], floating: Tz) -> Result<IcsCalendar, IcsError> {
     let text = std::str::from_utf8(bytes).map_err(|_| IcsError::NotText)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser::new(text);
@@ -70,7 +78,7 @@ pub fn read(bytes: &[u8]) -> Result<IcsCalendar, IcsError> {
         match parser.entry() {
             Entry::ICalendar(part) if part.components.first().is_some_and(is_calendar) => {
                 any = true;
-                collect(&part, &mut calendar, &mut found);
+                collect(&part, floating, &mut calendar, &mut found);
             }
             Entry::Eof => break,
             // Lines between calendars are noise, as is a component outside of any.
@@ -104,14 +112,16 @@ struct Found {
 
 /// What a whole file says about its times.
 struct Zones<'a> {
-    /// The calendar's own zone, for times that float.
+    /// The calendar's own zone.
     calendar: Option<Tz>,
+    /// The zone of times that float where the calendar has none.
+    floating: Tz,
     /// Google writes single events in UTC although they belong to the calendar's zone.
     google: bool,
     file: &'a ICalendar,
 }
 
-fn collect(file: &ICalendar, calendar: &mut IcsCalendar, found: &mut Found) {
+fn collect(file: &ICalendar, floating: Tz, calendar: &mut IcsCalendar, found: &mut Found) {
     let head = &file.components[0];
     let head_text = |name: &str| {
         let wanted = ICalendarProperty::Other(name.into());
@@ -121,6 +131,7 @@ fn collect(file: &ICalendar, calendar: &mut IcsCalendar, found: &mut Found) {
     calendar.name = calendar.name.take().or(name.map(String::from));
     let mut zones = Zones {
         calendar: None,
+        floating,
         google: text(head, &ICalendarProperty::Prodid).is_some_and(|p| p.contains("Google")),
         file,
     };
@@ -171,13 +182,7 @@ impl Moment {
     fn json(self) -> Value {
         match self {
             Moment::Day(day) => json!({"date": day.to_string()}),
-            Moment::Timed(at, Tz::UTC) => {
-                json!({"dateTime": at.to_rfc3339_opts(SecondsFormat::Secs, true), "timeZone": "UTC"})
-            }
-            Moment::Timed(at, tz) => {
-                let text = at.with_timezone(&tz).to_rfc3339_opts(SecondsFormat::Secs, false);
-                json!({"dateTime": text, "timeZone": tz.name()})
-            }
+            Moment::Timed(at, tz) => json!({"dateTime": rfc3339(at, tz), "timeZone": tz.name()}),
         }
     }
 
@@ -186,18 +191,6 @@ impl Moment {
         match self {
             Moment::Day(day) => day.format("%Y%m%d").to_string(),
             Moment::Timed(at, _) => at.format("%Y%m%dT%H%M%SZ").to_string(),
-        }
-    }
-}
-
-/// The instant of a wall-clock time: the first of two, and moved on by the gap where there is none (semantics §13).
-pub fn instant(local: NaiveDateTime, tz: Tz) -> DateTime<Utc> {
-    match tz.from_local_datetime(&local) {
-        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => at.to_utc(),
-        MappedLocalTime::None => {
-            // A gap is at most some hours: the offset from before it moves the time on.
-            let before = tz.from_local_datetime(&(local - TimeDelta::hours(24))).earliest();
-            before.map_or(local.and_utc(), |b| b.to_utc() + TimeDelta::hours(24))
         }
     }
 }
@@ -239,9 +232,9 @@ impl Zones<'_> {
         }
         let tz = match entry.tz_id() {
             Some(name) => self.named(name).or(self.calendar).ok_or_else(|| format!("its zone {name} is unknown"))?,
-            None => self.calendar.unwrap_or(Tz::UTC),
+            None => self.calendar.unwrap_or(self.floating),
         };
-        Ok(Moment::Timed(instant(local, tz), tz))
+        Ok(Moment::Timed(instant_of(local, tz), tz))
     }
 }
 
@@ -359,7 +352,7 @@ fn legal_end(start: Moment, end: Moment) -> (Moment, bool) {
         (Moment::Day(from), _) => (Moment::Day(from + Days::new(1)), true),
         (Moment::Timed(from, _), Moment::Timed(to, _)) if to > from => (end, false),
         (Moment::Timed(from, tz), Moment::Day(to)) if to > day_of(from, tz) => {
-            (Moment::Timed(instant(to.and_time(NaiveTime::MIN), tz), tz), false)
+            (Moment::Timed(instant_of(to.and_time(NaiveTime::MIN), tz), tz), false)
         }
         (Moment::Timed(from, tz), _) => (Moment::Timed(from + TimeDelta::minutes(1), tz), true),
     }
@@ -450,10 +443,10 @@ fn until(bound: &PartialDateTime, start: Moment) -> Result<String, String> {
         // A day counts to its end.
         (Moment::Timed(_, tz), None) => {
             let end = (day + Days::new(1)).and_time(NaiveTime::MIN) - TimeDelta::seconds(1);
-            stamp(instant(end, tz))
+            stamp(instant_of(end, tz))
         }
         (Moment::Timed(..), Some(time)) if bound.tz_hour.is_some() => stamp(day.and_time(time).and_utc()),
-        (Moment::Timed(_, tz), Some(time)) => stamp(instant(day.and_time(time), tz)),
+        (Moment::Timed(_, tz), Some(time)) => stamp(instant_of(day.and_time(time), tz)),
     })
 }
 
@@ -545,7 +538,7 @@ mod tests {
 
         // The zone is spelled as some programs do.
         let series = by_id(&calendar, "37jkbgv9regint2hqhlmd9risn");
-        assert_eq!(series["start"], json!({"dateTime": "2026-03-02T09:00:00+00:00", "timeZone": "Europe/Lisbon"}));
+        assert_eq!(series["start"], json!({"dateTime": "2026-03-02T09:00:00Z", "timeZone": "Europe/Lisbon"}));
         let lines =
             ["RRULE:FREQ=WEEKLY;UNTIL=20260601T225959Z;BYDAY=MO;WKST=SU", "EXDATE;TZID=Europe/Lisbon:20260309T090000"];
         assert_eq!(series["recurrence"], json!(lines));

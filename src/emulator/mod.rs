@@ -16,6 +16,7 @@
 pub mod api;
 pub mod calendars;
 pub mod faults;
+pub mod freebusy;
 pub mod guests;
 pub mod http;
 pub mod ics;
@@ -23,8 +24,8 @@ pub mod listing;
 pub mod oauth;
 pub mod quota;
 pub mod recurrence;
-pub mod scopes;
 pub mod render;
+pub mod scopes;
 pub mod seed;
 pub mod server;
 pub mod settings;

@@ -46,3 +46,9 @@ pub fn move_to(
 ) -> Result<Response, ApiError> {
     Err(ApiError::not_found())
 }
+pub fn seed(world: &mut World, calendar: &str, mut event: super::state::Object) -> Result<String, ApiError> {
+    let id = event.get("id").and_then(|v| v.as_str()).map(String::from).unwrap_or_else(|| world.new_event_id());
+    event.insert("id".into(), id.clone().into());
+    world.record(calendar, event, true);
+    Ok(id)
+}

@@ -14,7 +14,7 @@ pub use acl::set_access;
 pub use list::{ListEntry, enlist};
 
 use super::{
-    Caller,
+    Caller, freebusy,
     http::{ApiError, Request, Response},
     state::{Calendar, Object, Role, World},
 };
@@ -61,6 +61,7 @@ pub fn handle(
             return Ok(Response::empty(204));
         }
         ("GET", ["colors"]) => palette::colors(),
+        ("POST", ["freeBusy"]) => return freebusy::query(world, caller, request),
         ("GET", ["users", "me", "settings"]) => settings(world, caller),
         ("GET", ["users", "me", "settings", id]) => setting(world, caller, id)?,
         _ => return Err(ApiError::not_found()),
