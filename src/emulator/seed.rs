@@ -240,9 +240,15 @@ impl Seed {
     /// What is wrong, with its line.
     pub fn parse(text: &str) -> Result<Self, SeedError> {
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
-        let file: File = toml::from_str(text).map_err(|e| SeedError::Line {
-            line: e.span().map_or(1, |span| line(span.start)),
-            message: e.message().replace('\n', " "),
+        let file: File = toml::from_str(text).map_err(|e| {
+            let span = e.span().unwrap_or(0..0);
+            let mut message = e.message().replace('\n', " ");
+            // The reader does not always name what it stumbled over.
+            let place = text.get(span.clone()).unwrap_or("").trim();
+            if !place.is_empty() && place.len() < 40 && !place.contains('\n') && !message.contains(place) {
+                message.push_str(&format!(": {place}"));
+            }
+            SeedError::Line { line: line(span.start), message }
         })?;
         fn lined<T>(entries: Vec<Spanned<T>>, line: impl Fn(usize) -> usize) -> Vec<(usize, T)> {
             entries.into_iter().map(|entry| (line(entry.span().start), entry.into_inner())).collect()

@@ -97,7 +97,7 @@ fn command(core: &mut Core, segments: &[&str], request: &Request) -> Result<Resp
         }
         ("POST", ["expire-access"]) => {
             let account = account(core, request)?;
-            core.oauth.expire_access(&account);
+            core.oauth.expire_access(&account, core.world.now());
             done()
         }
         ("POST", ["change-password"]) => {

@@ -180,9 +180,9 @@ impl OAuth {
     }
 
     /// The issued access tokens of an account expire; refresh tokens live on.
-    pub fn expire_access(&mut self, account: &str) {
+    pub fn expire_access(&mut self, account: &str, now: DateTime<Utc>) {
         for access in self.access.values_mut().filter(|a| a.account == account) {
-            access.expires = DateTime::<Utc>::MIN_UTC;
+            access.expires = access.expires.min(now);
         }
     }
 
