@@ -3,6 +3,7 @@
 mod busy;
 mod calendars;
 mod control;
+mod exports;
 mod grants;
 mod limits;
 mod seeds;
