@@ -77,7 +77,7 @@ async fn i11_free_declined_and_deleted_events_are_not_busy() {
     google.insert(meeting("deleted", "deleted")).await;
     google.call(ADA, "DELETE", "calendars/primary/events/deleted", Value::Null).await;
     assert_eq!(busy(&google, "2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z").await, spans(&[]));
-    google.insert(meeting("really", "busy")).await;
+    google.insert(meeting("reallie", "busy")).await;
     let expected = spans(&[("2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z")]);
     assert_eq!(busy(&google, "2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z").await, expected);
 }
@@ -119,7 +119,7 @@ async fn a_series_is_busy_at_its_slots_except_where_an_exception_stands() {
 #[tokio::test]
 async fn an_all_day_event_is_busy_from_midnight_to_midnight_of_its_calendar() {
     let google = Google::start().await;
-    google.insert(json!({"id": "holiday", "start": {"date": "2026-03-03"}, "end": {"date": "2026-03-05"}})).await;
+    google.insert(json!({"id": "freeda", "start": {"date": "2026-03-03"}, "end": {"date": "2026-03-05"}})).await;
     let expected = spans(&[("2026-03-02T23:00:00Z", "2026-03-04T23:00:00Z")]);
     assert_eq!(busy(&google, "2026-03-01T00:00:00Z", "2026-03-08T00:00:00Z").await, expected);
 }
