@@ -4,11 +4,13 @@
 //! the clock, so that the real client is what a test exercises.
 //!
 //! ```text
-//!   socket ─► server ─► Core::handle ─► faults ─┬─► oauth       sign-in, tokens, keys
-//!                                               ├─► api ─┬─► listing    events.list, get, instances, sync tokens
-//!                                               │        ├─► write      insert, update, patch, delete, import, move
-//!                                               │        └─► calendars  calendarList, calendars, colors, freeBusy
-//!                                               └─► control     faults by command, `/_emulator/…`
+//!   socket ─► server ─► Core::handle ─┬─► faults ─┬─► oauth       sign-in, tokens, keys
+//!                                      │           └─► api ─┬─► listing    events.list, get, instances, sync tokens
+//!                                      │             scopes ├─► write      insert, update, patch, delete, import, move
+//!                                      │             quota  └─► calendars  calendarList, calendars, acl, colors, freeBusy
+//!                                      └─► faults::control    faults and more by command, `/_emulator/…`
+//!
+//!   seed (TOML), ics (exports) ─► World
 //! ```
 //!
 //! Not here yet: push channels (checklist J) and batch (K09–K15).

@@ -52,3 +52,6 @@ pub fn seed(world: &mut World, calendar: &str, mut event: super::state::Object) 
     world.record(calendar, event, true);
     Ok(id)
 }
+pub fn control(_core: &mut super::Core, _segments: &[&str], _request: &Request) -> Option<Response> {
+    None
+}

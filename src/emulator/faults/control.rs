@@ -14,6 +14,7 @@
 //! | `POST expire-sync-tokens` | `{calendar}` | its sync tokens answer 410 |
 //! | `POST set-access` | `{calendar, account, role}` | gives access and puts the calendar on the account's list |
 //! | `POST remove-access` | `{calendar, account}` | takes access away |
+//! | `… calendars/…` | | what people do on Google's own pages: [`write::control`] |
 //!
 //! Unknown fields and commands are refused, so that a mistyped fault does not pass as a quiet day.
 
@@ -26,6 +27,7 @@ use crate::emulator::{
     http::{ApiError, Request, Response},
     oauth::Client,
     state::Role,
+    write,
 };
 
 #[derive(Deserialize)]
@@ -140,7 +142,7 @@ fn command(core: &mut Core, segments: &[&str], request: &Request) -> Result<Resp
             calendars::set_access(&mut core.world, &calendar, &account, None)?;
             done()
         }
-        _ => Err(ApiError::not_found()),
+        _ => write::control(core, segments, request).ok_or_else(ApiError::not_found),
     }
 }
 
