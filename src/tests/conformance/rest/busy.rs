@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::share;
+use super::{put, share};
 use crate::tests::conformance::{Answer, Google, meeting, weekly};
 
 const ADA: &str = "ada@acme.example";
@@ -70,14 +70,15 @@ async fn i11_free_declined_and_deleted_events_are_not_busy() {
     let google = Google::start().await;
     let mut free = meeting("freeone", "free");
     free["transparency"] = "transparent".into();
-    google.insert(free).await;
+    put(&google, free);
     let mut declined = meeting("declined", "declined");
     declined["attendees"] = json!([{"email": ADA, "responseStatus": "declined"}]);
-    google.insert(declined).await;
-    google.insert(meeting("deleted", "deleted")).await;
-    google.call(ADA, "DELETE", "calendars/primary/events/deleted", Value::Null).await;
+    put(&google, declined);
+    let mut deleted = meeting("deleted", "deleted");
+    deleted["status"] = "cancelled".into();
+    put(&google, deleted);
     assert_eq!(busy(&google, "2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z").await, spans(&[]));
-    google.insert(meeting("reallie", "busy")).await;
+    put(&google, meeting("reallie", "busy"));
     let expected = spans(&[("2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z")]);
     assert_eq!(busy(&google, "2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z").await, expected);
 }
@@ -92,7 +93,7 @@ async fn busy_times_are_joined_and_cut_to_the_range() {
         ("ddddd", "2026-03-02T22:00:00Z", "2026-03-03T02:00:00Z"),
     ] {
         let times = json!({"id": id, "start": {"dateTime": start}, "end": {"dateTime": end}});
-        google.insert(times).await;
+        put(&google, times);
     }
     let expected = [("2026-03-02T08:15:00Z", "2026-03-02T10:30:00Z"), ("2026-03-02T22:00:00Z", "2026-03-03T00:00:00Z")];
     assert_eq!(busy(&google, "2026-03-02T08:15:00Z", "2026-03-03T00:00:00Z").await, spans(&expected));
@@ -101,11 +102,13 @@ async fn busy_times_are_joined_and_cut_to_the_range() {
 #[tokio::test]
 async fn a_series_is_busy_at_its_slots_except_where_an_exception_stands() {
     let google = Google::start().await;
-    google.insert(weekly("series", "w")).await;
-    let path = |slot: &str| format!("calendars/primary/events/series_{slot}");
-    google.call(ADA, "DELETE", &path("20260309T080000Z"), Value::Null).await;
-    let moved = json!({"start": {"dateTime": "2026-03-17T12:00:00Z"}, "end": {"dateTime": "2026-03-17T13:00:00Z"}});
-    assert_eq!(google.call(ADA, "PATCH", &path("20260316T080000Z"), moved).await.status, 200);
+    put(&google, weekly("series", "w"));
+    let exception = |slot: &str, status: &str, start: &str, end: &str| {
+        json!({"id": format!("series_{slot}"), "recurringEventId": "series", "status": status,
+            "start": {"dateTime": start}, "end": {"dateTime": end}})
+    };
+    put(&google, exception("20260309T080000Z", "cancelled", "2026-03-09T08:00:00Z", "2026-03-09T09:00:00Z"));
+    put(&google, exception("20260316T080000Z", "confirmed", "2026-03-17T12:00:00Z", "2026-03-17T13:00:00Z"));
     let expected = [
         ("2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z"),
         ("2026-03-17T12:00:00Z", "2026-03-17T13:00:00Z"),
@@ -119,7 +122,7 @@ async fn a_series_is_busy_at_its_slots_except_where_an_exception_stands() {
 #[tokio::test]
 async fn an_all_day_event_is_busy_from_midnight_to_midnight_of_its_calendar() {
     let google = Google::start().await;
-    google.insert(json!({"id": "freeda", "start": {"date": "2026-03-03"}, "end": {"date": "2026-03-05"}})).await;
+    put(&google, json!({"id": "freeda", "start": {"date": "2026-03-03"}, "end": {"date": "2026-03-05"}}));
     let expected = spans(&[("2026-03-02T23:00:00Z", "2026-03-04T23:00:00Z")]);
     assert_eq!(busy(&google, "2026-03-01T00:00:00Z", "2026-03-08T00:00:00Z").await, expected);
 }

@@ -4,11 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{App, arm, command, get, share, try_command};
-use crate::{
-    emulator::server::serve,
-    tests::conformance::{Google, meeting},
-};
+use super::{App, arm, calendars_named, command, get, make_calendar, share, try_command};
+use crate::{emulator::server::serve, tests::conformance::Google};
 
 const WHO: &str = "ada@acme.example";
 
@@ -16,35 +13,35 @@ const WHO: &str = "ada@acme.example";
 async fn a_dropped_connection_is_a_connection_error_and_the_next_call_goes_through() {
     let google = Google::start().await;
     let client = reqwest::Client::builder().build().unwrap();
-    let insert = |id: &str| {
-        let url = format!("{}/calendar/v3/calendars/primary/events", google.origin());
-        client.post(url).bearer_auth(format!("dev:{WHO}")).body(meeting(id, "x").to_string()).send()
+    let make = |name: &str| {
+        let url = format!("{}/calendar/v3/calendars", google.origin());
+        client.post(url).bearer_auth(format!("dev:{WHO}")).body(json!({"summary": name}).to_string()).send()
     };
     // Many times, on fresh and on kept connections: no answer may ever slip out.
     for round in 0..20 {
-        let id = arm(&google, json!({"kind": "drop_before", "method": "POST", "times": 1})).await;
-        assert!(insert(&format!("before{round}")).await.is_err());
-        assert_eq!(google.core(|core| core.faults.hits(id)), Some(1));
-        assert_eq!(insert(&format!("before{round}")).await.unwrap().status(), 200);
-
-        arm(&google, json!({"kind": "drop_after", "method": "POST", "times": 1})).await;
-        assert!(insert(&format!("after{round}")).await.is_err());
-        assert_eq!(insert(&format!("after{round}")).await.unwrap().status(), 409);
+        for (kind, applied) in [("drop_before", 0), ("drop_after", 1)] {
+            let name = format!("{kind}{round}");
+            let id = arm(&google, json!({"kind": kind, "method": "POST", "times": 1})).await;
+            assert!(make(&name).await.is_err());
+            assert_eq!(google.core(|core| core.faults.hits(id)), Some(1));
+            assert_eq!(calendars_named(&google, &name).await, applied);
+            assert_eq!(make(&name).await.unwrap().status(), 200);
+        }
     }
 }
 
 #[tokio::test]
 async fn a_fault_strikes_the_calls_that_it_names() {
     let google = Google::start().await;
-    let fault = json!({"kind": "status", "status": 500, "method": "get", "path": "/calendar/v3/calendars/*/events",
+    let fault = json!({"kind": "status", "status": 500, "method": "get", "path": "/calendar/v3/users/*/calendarList/*",
         "account": WHO, "nth": 2, "times": 2});
     let id = arm(&google, fault).await;
     let mut seen = Vec::new();
     for _ in 0..4 {
         // None of these counts.
-        assert_eq!(get(&google, "bob@acme.example", "calendars/primary/events").await.status, 200);
+        assert_eq!(get(&google, "bob@acme.example", "users/me/calendarList/primary").await.status, 200);
         assert_eq!(get(&google, WHO, "colors").await.status, 200);
-        seen.push(get(&google, WHO, "calendars/ada%40acme.example/events").await.status);
+        seen.push(get(&google, WHO, "users/me/calendarList/ada%40acme.example").await.status);
     }
     assert_eq!(seen, [200, 500, 500, 200]);
     let listed = command(&google, "GET", "faults", Value::Null).await;
@@ -68,7 +65,7 @@ async fn an_error_by_command_has_googles_format_and_headers() {
         fault["kind"] = "status".into();
         fault["times"] = 1.into();
         arm(&google, fault).await;
-        let answer = google.list("").await;
+        let answer = get(&google, WHO, "colors").await;
         let error = &answer.json["error"]["errors"][0];
         assert_eq!((answer.status, error["domain"].as_str(), answer.reason()), (status, Some(domain), reason));
         assert_eq!(answer.headers["retry-after"], "7");
@@ -112,35 +109,40 @@ async fn a_delay_delays_and_adds_to_another_fault() {
 #[tokio::test]
 async fn a_shortened_listing_ends_at_once_with_a_sync_token() {
     let google = Google::start().await;
-    for n in 0..5 {
-        google.insert(meeting(&format!("event{n}"), "x")).await;
+    let list = |query: &str| {
+        let path = format!("users/me/calendarList?{query}");
+        let google = &google;
+        async move { get(google, WHO, &path).await }
+    };
+    for n in 0..4 {
+        make_calendar(&google, &format!("calendar{n}")).await;
     }
-    let all = google.list("").await;
+    let all = list("").await;
+    assert_eq!(all.ids().len(), 5);
     for (fault, expect) in [
         (json!({"kind": "empty_listing", "times": 1}), 0),
         (json!({"kind": "truncated_listing", "keep": 3, "times": 1}), 3),
     ] {
         for query in ["", "maxResults=2"] {
             arm(&google, fault.clone()).await;
-            let answer = google.list(query).await;
+            let answer = list(query).await;
             assert_eq!(answer.status, 200);
             let most = if query.is_empty() { expect } else { expect.min(2) };
             assert_eq!(answer.ids(), all.ids()[..most]);
             assert!(answer.json.get("nextPageToken").is_none(), "{}", answer.text);
             let token = answer.json["nextSyncToken"].as_str().unwrap();
-            assert_eq!(google.list(&format!("syncToken={token}")).await.ids().len(), 0);
-            assert_eq!(google.list("").await.ids(), all.ids());
+            assert_eq!(list(&format!("syncToken={token}")).await.ids().len(), 0);
+            assert_eq!(list("").await.ids(), all.ids());
             command(&google, "DELETE", "faults", Value::Null).await;
         }
     }
-    // A delta is spared when the command says so, and a single event is no listing.
-    let fault = json!({"kind": "empty_listing", "query_without": "syncToken="});
-    arm(&google, fault).await;
+    // A delta is spared when the command says so, and a single entry is no listing.
+    arm(&google, json!({"kind": "empty_listing", "query_without": "syncToken="})).await;
     let token = all.json["nextSyncToken"].as_str().unwrap();
-    google.insert(meeting("later", "x")).await;
-    assert_eq!(google.list(&format!("syncToken={token}")).await.ids(), ["later"]);
-    assert_eq!(google.list("").await.ids().len(), 0);
-    assert_eq!(get(&google, WHO, "calendars/primary/events/later").await.json["id"], "later");
+    let later = make_calendar(&google, "later").await.json["id"].clone();
+    assert_eq!(list(&format!("syncToken={token}")).await.ids(), [later.as_str().unwrap()]);
+    assert_eq!(list("").await.ids().len(), 0);
+    assert_eq!(get(&google, WHO, "users/me/calendarList/primary").await.json["id"], WHO);
 }
 
 #[tokio::test]
@@ -172,15 +174,17 @@ async fn a_command_with_an_unknown_field_or_value_is_refused() {
 #[tokio::test]
 async fn requests_are_counted_by_account_method_and_status() {
     let google = Google::start().await;
-    google.insert(meeting("aaaaa", "a")).await;
-    google.call(WHO, "POST", "calendars/primary/events", meeting("aaaaa", "a")).await;
-    google.list("").await;
+    google.call(WHO, "POST", "calendars/primary/clear", Value::Null).await;
+    make_calendar(&google, "x").await;
+    google.call(WHO, "POST", "calendars", json!({})).await;
+    get(&google, WHO, "colors").await;
     App::of(&google).ask("/.well-known/openid-configuration", &[]).await;
     let stats = command(&google, "GET", "stats", Value::Null).await;
-    assert_eq!(stats["requests"][WHO]["events.insert"], json!({"200": 1, "409": 1}));
-    assert_eq!(stats["requests"][WHO]["events.list"], json!({"200": 1}));
+    assert_eq!(stats["requests"][WHO]["calendars.insert"], json!({"200": 1, "400": 1}));
+    assert_eq!(stats["requests"][WHO]["colors.get"], json!({"200": 1}));
     assert_eq!(stats["requests"][""]["oauth /.well-known/openid-configuration"], json!({"200": 1}));
-    assert_eq!((&stats["event_writes"], &stats["total"]), (&json!({WHO: 1}), &json!(4)));
+    // Only the clearing wrote to events.
+    assert_eq!((&stats["event_writes"], &stats["total"]), (&json!({WHO: 1}), &json!(5)));
     command(&google, "DELETE", "stats", Value::Null).await;
     assert_eq!(command(&google, "GET", "stats", Value::Null).await["total"], 0);
 }

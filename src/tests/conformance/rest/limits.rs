@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{App, EVENTS, LIST, arm, command, get};
+use super::{App, EVENTS, LIST, arm, calendars_named, get, make_calendar};
 use crate::{
     emulator::settings::Settings,
     tests::conformance::{Google, meeting},
@@ -17,7 +17,7 @@ async fn k02_a_missing_scope_is_told_in_both_formats() {
     let app = App::of(&google);
     let tokens =
         app.sign_in(&[("scope", &format!("{LIST} https://www.googleapis.com/auth/calendar.events.readonly"))]).await;
-    assert_eq!(app.api(&tokens["access_token"], "calendars/primary/events").await.status, 200);
+    assert_eq!(app.api(&tokens["access_token"], "users/me/calendarList").await.status, 200);
     let url = format!("{}/calendar/v3/calendars/primary/events", google.origin());
     let insert = app.client.post(url).bearer_auth(tokens["access_token"].as_str().unwrap());
     let answer = app.send(insert.body(meeting("abcde", "x").to_string())).await;
@@ -25,7 +25,7 @@ async fn k02_a_missing_scope_is_told_in_both_formats() {
     let error = &answer.json["error"];
     assert_eq!(error["status"], "PERMISSION_DENIED");
     assert_eq!(error["details"][0]["reason"], "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
-    assert_eq!(google.list("").await.ids().len(), 0);
+    assert!(google.core(|core| core.world.calendars[WHO].events.is_empty()));
 }
 
 #[tokio::test]
@@ -73,48 +73,49 @@ async fn k04_the_project_has_a_limit_for_everybody_together() {
 #[tokio::test]
 async fn k05_a_burst_of_writes_to_one_calendar_is_slowed_below_the_quota() {
     let google = Google::with_settings(Settings { calendar_write_burst: 3, ..Settings::default() }).await;
-    for id in ["aaaaa", "bbbbb", "ccccc"] {
-        google.insert(meeting(id, id)).await;
+    let write = |who: &'static str, calendar: &'static str| {
+        let (google, path) = (&google, format!("calendars/{calendar}/clear"));
+        async move { google.call(who, "POST", &path, Value::Null).await }
+    };
+    for _ in 0..3 {
+        assert_eq!(write(WHO, "primary").await.status, 204);
     }
-    let path = "calendars/ada%40acme.example/events";
-    let answer = google.call(WHO, "POST", path, meeting("ddddd", "d")).await;
+    let answer = write(WHO, "ada%40acme.example").await;
     assert_eq!((answer.status, answer.reason()), (403, "rateLimitExceeded"));
     // Reading goes on, and other calendars take writes.
-    assert_eq!(google.list("").await.ids().len(), 3);
-    let bob = google.call("bob@acme.example", "POST", "calendars/primary/events", meeting("eeeee", "e")).await;
-    assert_eq!(bob.status, 200);
+    assert_eq!(get(&google, WHO, "calendars/primary").await.status, 200);
+    assert_eq!(write("bob@acme.example", "primary").await.status, 204);
     google.clock.advance(TimeDelta::seconds(10));
-    google.insert(meeting("ddddd", "d")).await;
+    assert_eq!(write(WHO, "primary").await.status, 204);
 }
 
 #[tokio::test]
 async fn k06_who_created_too_much_only_reads_for_hours() {
     let google = Google::with_settings(Settings { creation_quota: 2, ..Settings::default() }).await;
-    google.insert(meeting("aaaaa", "a")).await;
-    google.insert(meeting("bbbbb", "b")).await;
-    for (method, path) in [("POST", "calendars/primary/events"), ("PATCH", "calendars/primary/events/aaaaa")] {
-        let answer = google.call(WHO, method, path, meeting("ccccc", "c")).await;
-        assert_eq!((answer.status, answer.reason()), (403, "quotaExceeded"));
-        assert_eq!(answer.json["error"]["message"], "Calendar usage limits exceeded.");
+    let insert = |id: &'static str| google.call(WHO, "POST", "calendars/primary/events", meeting(id, id));
+    for id in ["aaaaa", "bbbbb"] {
+        assert_ne!(insert(id).await.reason(), "quotaExceeded");
     }
+    let answer = insert("ccccc").await;
+    assert_eq!((answer.status, answer.reason()), (403, "quotaExceeded"));
+    assert_eq!(answer.json["error"]["message"], "Calendar usage limits exceeded.");
     google.clock.advance(TimeDelta::hours(5));
-    assert_eq!(google.call(WHO, "POST", "calendars/primary/events", meeting("ccccc", "c")).await.status, 403);
-    assert_eq!(google.list("").await.ids().len(), 2);
+    let clear = || google.call(WHO, "POST", "calendars/primary/clear", Value::Null);
+    assert_eq!(clear().await.reason(), "quotaExceeded");
+    assert_eq!(get(&google, WHO, "calendars/primary").await.status, 200);
     google.clock.advance(TimeDelta::hours(1));
-    google.insert(meeting("ccccc", "c")).await;
+    assert_eq!(clear().await.status, 204);
 }
 
 #[tokio::test]
 async fn k07_a_write_that_answers_503_may_have_been_applied_or_not() {
     let google = Google::start().await;
-    for (after_effect, retried) in [(false, 200), (true, 409)] {
-        let id = if after_effect { "applied" } else { "refused" };
+    for (name, after_effect, applied) in [("refused", false, 0), ("applied", true, 1)] {
         arm(&google, json!({"kind": "status", "method": "POST", "times": 1, "after_effect": after_effect})).await;
-        let first = google.call(WHO, "POST", "calendars/primary/events", meeting(id, "x")).await;
+        let first = make_calendar(&google, name).await;
         assert_eq!((first.status, first.reason()), (503, "backendError"));
-        let again = google.call(WHO, "POST", "calendars/primary/events", meeting(id, "x")).await;
-        assert_eq!(again.status, retried, "{}", again.text);
-        assert_eq!(google.list("").await.ids().iter().filter(|i| **i == id).count(), 1);
+        assert_eq!(calendars_named(&google, name).await, applied);
+        assert_eq!(make_calendar(&google, name).await.status, 200);
     }
 }
 
@@ -123,31 +124,13 @@ async fn k08_an_error_body_may_be_html_or_empty() {
     let google = Google::start().await;
     let html = "<!DOCTYPE html><title>Error 502 (Server Error)!!1</title>";
     arm(&google, json!({"kind": "body", "status": 502, "body": html, "times": 1})).await;
-    let answer = google.list("").await;
+    let answer = get(&google, WHO, "colors").await;
     assert_eq!((answer.status, answer.text.as_str()), (502, html));
     assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
     arm(&google, json!({"kind": "body", "status": 500, "times": 1})).await;
-    let answer = google.list("").await;
+    let answer = get(&google, WHO, "colors").await;
     assert_eq!((answer.status, answer.text.as_str()), (500, ""));
-    assert_eq!(google.list("").await.status, 200);
-}
-
-#[tokio::test]
-async fn k16_a_gone_event_and_a_gone_sync_token_are_two_things() {
-    let google = Google::start().await;
-    google.insert(meeting("aaaaa", "a")).await;
-    let token = google.list("").await.json["nextSyncToken"].as_str().unwrap().to_owned();
-    let delete = || google.call(WHO, "DELETE", "calendars/primary/events/aaaaa", Value::Null);
-    assert_eq!(delete().await.status, 204);
-    let answer = delete().await;
-    assert_eq!((answer.status, answer.reason()), (410, "deleted"));
-    assert_eq!(answer.json["error"]["errors"][0]["domain"], "global");
-    // The token is still good.
-    assert_eq!(google.list(&format!("syncToken={token}")).await.ids(), ["aaaaa"]);
-    command(&google, "POST", "expire-sync-tokens", json!({"calendar": WHO})).await;
-    let answer = google.list(&format!("syncToken={token}")).await;
-    assert_eq!((answer.status, answer.reason()), (410, "fullSyncRequired"));
-    assert_eq!(answer.json["error"]["errors"][0]["domain"], "calendar");
+    assert_eq!(get(&google, WHO, "colors").await.status, 200);
 }
 
 #[tokio::test]

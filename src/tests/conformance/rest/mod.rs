@@ -134,6 +134,24 @@ async fn arm(google: &Google, fault: Value) -> u64 {
     command(google, "POST", "faults", fault).await["id"].as_u64().unwrap()
 }
 
+/// Puts an event on Ada's calendar at acme as it is, without the rules of writing: what these sections are about must not
+/// depend on them.
+fn put(google: &Google, event: Value) {
+    let Value::Object(fields) = event else { panic!("an event is an object") };
+    google.core(|core| core.world.record("ada@acme.example", fields, true));
+}
+
+/// Makes a calendar of Ada's at acme: a write whose effect the calendar list shows.
+async fn make_calendar(google: &Google, name: &str) -> Answer {
+    google.call("ada@acme.example", "POST", "calendars", json!({"summary": name})).await
+}
+
+/// How many calendars of this name Ada has at acme.
+async fn calendars_named(google: &Google, name: &str) -> usize {
+    let list = get(google, "ada@acme.example", "users/me/calendarList").await.json;
+    list["items"].as_array().unwrap().iter().filter(|item| item["summary"] == name).count()
+}
+
 /// GET as `who`.
 async fn get(google: &Google, who: &str, path: &str) -> Answer {
     google.call(who, "GET", path, Value::Null).await
