@@ -16,6 +16,7 @@
 pub mod api;
 pub mod calendars;
 pub mod faults;
+pub mod fields;
 pub mod guests;
 pub mod http;
 pub mod ics;
@@ -24,9 +25,11 @@ pub mod oauth;
 pub mod recurrence;
 pub mod render;
 pub mod seed;
+pub mod selection;
 pub mod server;
 pub mod settings;
 pub mod state;
+pub mod sync;
 pub mod time;
 pub mod validate;
 pub mod write;
@@ -82,10 +85,9 @@ impl Core {
 
     fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
         if let Some(path) = request.path.strip_prefix("/calendar/v3/") {
-            let answer = self
-                .oauth
-                .caller(&self.world, request)
-                .and_then(|caller| api::handle(&mut self.world, &caller, path, request));
+            let answer = self.oauth.caller(&self.world, request).and_then(|caller| {
+                fields::masked(request, path, || api::handle(&mut self.world, &caller, path, request))
+            });
             return answer.unwrap_or_else(|refusal| refusal.response());
         }
         if request.path.starts_with("/_emulator/") {
