@@ -18,6 +18,7 @@
 pub mod api;
 pub mod calendars;
 pub mod faults;
+pub mod fields;
 pub mod freebusy;
 pub mod guests;
 pub mod http;
@@ -29,9 +30,11 @@ pub mod recurrence;
 pub mod render;
 pub mod scopes;
 pub mod seed;
+pub mod selection;
 pub mod server;
 pub mod settings;
 pub mod state;
+pub mod sync;
 pub mod time;
 pub mod validate;
 pub mod write;
@@ -92,10 +95,9 @@ impl Core {
 
     fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
         if let Some(path) = request.path.strip_prefix("/calendar/v3/") {
-            let answer = self
-                .oauth
-                .caller(&self.world, request)
-                .and_then(|caller| api::handle(&mut self.world, &caller, path, request));
+            let answer = self.oauth.caller(&self.world, request).and_then(|caller| {
+                fields::masked(request, path, || api::handle(&mut self.world, &caller, path, request))
+            });
             return answer.unwrap_or_else(|refusal| refusal.response());
         }
         self.oauth.handle(&mut self.world, origin, request).unwrap_or_else(|| ApiError::not_found().response())

@@ -47,7 +47,7 @@ pub fn computed(
     fields(world, calendar, role, instance, master, zone)
 }
 
-fn fields(_world: &World, calendar: &Calendar, role: Role, source: &Object, change: &Stored, zone: &str) -> Value {
+fn fields(world: &World, calendar: &Calendar, role: Role, source: &Object, change: &Stored, zone: &str) -> Value {
     let mut event = if is_hidden(source, role) {
         BARE.iter().filter_map(|name| Some(((*name).to_owned(), source.get(*name)?.clone()))).collect()
     } else {
@@ -56,25 +56,24 @@ fn fields(_world: &World, calendar: &Calendar, role: Role, source: &Object, chan
         link(&mut event, calendar);
         event
     };
-    times(&mut event, calendar, zone);
-    let id = event.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    times(&mut event, world, calendar, zone);
+    let uid = ical_uid(&event);
     event.insert("kind".into(), "calendar#event".into());
     event.insert("etag".into(), change.etag().into());
     event.insert("updated".into(), timestamp(change.updated_us).into());
     event.entry("status").or_insert("confirmed".into());
     event.entry("eventType").or_insert("default".into());
-    let series = event.get("recurringEventId").and_then(Value::as_str).unwrap_or(&id).to_owned();
-    event.entry("iCalUID").or_insert_with(|| format!("{series}@google.com").into());
+    event.entry("iCalUID").or_insert(uid.into());
     event.into()
 }
 
 /// A tombstone as a delta shows it: `id` and `status`, of an instance also its slot (B05, B17).
-pub fn tombstone(calendar: &Calendar, source: &Object, change: &Stored, zone: &str) -> Value {
+pub fn tombstone(world: &World, calendar: &Calendar, source: &Object, change: &Stored, zone: &str) -> Value {
     let mut event: Object = ["id", "recurringEventId", "originalStartTime"]
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), source.get(*name)?.clone())))
         .collect();
-    times(&mut event, calendar, zone);
+    times(&mut event, world, calendar, zone);
     event.insert("kind".into(), "calendar#event".into());
     event.insert("etag".into(), change.etag().into());
     event.insert("status".into(), "cancelled".into());
@@ -94,6 +93,15 @@ pub fn limit_attendees(event: &mut Value, most: Option<usize>) {
     if attendees.len() > most {
         attendees.retain(|attendee| attendee["self"] == true);
         event.insert("attendeesOmitted".into(), true.into());
+    }
+}
+
+/// The iCalUID, which a whole series shares; that of an event without one is made of its series' id (D30).
+pub fn ical_uid(event: &Object) -> String {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    match text("iCalUID") {
+        Some(uid) => uid.to_owned(),
+        None => format!("{}@google.com", text("recurringEventId").or(text("id")).unwrap_or_default()),
     }
 }
 
@@ -144,9 +152,9 @@ fn link(event: &mut Object, calendar: &Calendar) {
 }
 
 /// Writes times with the offset of `zone`; the zone attached to a time stays (M03).
-fn times(event: &mut Object, calendar: &Calendar, zone: &str) {
+fn times(event: &mut Object, world: &World, calendar: &Calendar, zone: &str) {
     // Resource calendars show days as times from midnight to midnight (M08).
-    let is_resource = calendar.id.ends_with("@resource.calendar.google.com");
+    let is_resource = world.settings.resource_days_as_times && calendar.id.ends_with("@resource.calendar.google.com");
     for name in ["start", "end", "originalStartTime"] {
         let Some(value) = event.get_mut(name) else { continue };
         match Point::read(Some(value), &calendar.time_zone) {

@@ -26,6 +26,19 @@ pub struct Settings {
     pub sparse_instance_tombstones: bool,
     /// A deleted master's exceptions are listed too (B20).
     pub master_delete_lists_exceptions: bool,
+    /// Listings without `showDeleted` hold deleted masters, as Google's did in 2025 (semantics §1.4).
+    pub cancelled_masters_listed: bool,
+    /// A master whose series ended before `timeMin` is listed without `singleEvents` (A23).
+    pub ended_series_listed: bool,
+    /// A listing without items has no `items` at all (A31).
+    pub empty_items_omitted: bool,
+    /// Changes are listed only after this many seconds (B21).
+    pub late_visibility_seconds: i64,
+    /// A page token with other parameters (A08), or a sync token with others than it began with (B12), is 400 instead of
+    /// undefined.
+    pub strict_tokens: bool,
+    /// Resource calendars show all-day events as times from midnight to midnight (M08).
+    pub resource_days_as_times: bool,
     /// Sync tokens expire after this many seconds (B08).
     pub token_lifetime_seconds: i64,
     /// C14.
@@ -63,6 +76,12 @@ impl Default for Settings {
             exceptions_first: false,
             sparse_instance_tombstones: false,
             master_delete_lists_exceptions: false,
+            cancelled_masters_listed: false,
+            ended_series_listed: true,
+            empty_items_omitted: false,
+            late_visibility_seconds: 0,
+            strict_tokens: true,
+            resource_days_as_times: true,
             token_lifetime_seconds: 7 * 86_400,
             exception_on_master_shift: ExceptionShift::Orphan,
             put_revives: false,
