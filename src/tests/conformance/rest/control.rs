@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{App, arm, calendars_named, command, get, make_calendar, share, try_command};
-use crate::{emulator::server::serve, tests::conformance::Google};
+use super::{App, arm, calendars_named, command, get, make_calendar, put, share, try_command};
+use crate::{
+    emulator::server::serve,
+    tests::conformance::{Google, meeting},
+};
 
 const WHO: &str = "ada@acme.example";
 
@@ -143,6 +146,25 @@ async fn a_shortened_listing_ends_at_once_with_a_sync_token() {
     assert_eq!(list(&format!("syncToken={token}")).await.ids(), [later.as_str().unwrap()]);
     assert_eq!(list("").await.ids().len(), 0);
     assert_eq!(get(&google, WHO, "users/me/calendarList/primary").await.json["id"], WHO);
+}
+
+#[tokio::test]
+async fn a_shortened_listing_of_events_hides_what_the_sync_token_has_seen() {
+    let google = Google::start().await;
+    for n in 0..5 {
+        put(&google, meeting(&format!("event{n}"), "x"));
+    }
+    let fault = json!({"kind": "truncated_listing", "keep": 1, "path": "/events", "query_without": "syncToken="});
+    arm(&google, fault).await;
+    for query in ["", "maxResults=2"] {
+        let answer = google.list(query).await;
+        assert_eq!((answer.status, answer.ids().len()), (200, 1), "{}", answer.text);
+        assert!(answer.json.get("nextPageToken").is_none());
+        let token = answer.json["nextSyncToken"].as_str().unwrap();
+        // The four that were kept back are old news to this token.
+        let delta = google.list(&format!("syncToken={token}")).await;
+        assert_eq!((delta.status, delta.ids().len()), (200, 0), "{}", delta.text);
+    }
 }
 
 #[tokio::test]
