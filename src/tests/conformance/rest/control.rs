@@ -34,6 +34,23 @@ async fn a_dropped_connection_is_a_connection_error_and_the_next_call_goes_throu
 }
 
 #[tokio::test]
+async fn an_insert_whose_answer_was_lost_is_found_again_by_its_id() {
+    let google = Google::start().await;
+    let client = reqwest::Client::builder().build().unwrap();
+    let insert = || {
+        let url = format!("{}/calendar/v3/calendars/primary/events", google.origin());
+        client.post(url).bearer_auth(format!("dev:{WHO}")).body(meeting("abcde", "x").to_string()).send()
+    };
+    arm(&google, json!({"kind": "drop_before", "method": "POST", "times": 1})).await;
+    arm(&google, json!({"kind": "drop_after", "method": "POST", "nth": 2})).await;
+    assert!(insert().await.is_err());
+    assert_eq!(google.list("").await.ids().len(), 0);
+    assert!(insert().await.is_err());
+    assert_eq!(google.list("").await.ids(), ["abcde"]);
+    assert_eq!(insert().await.unwrap().status(), 409);
+}
+
+#[tokio::test]
 async fn a_fault_strikes_the_calls_that_it_names() {
     let google = Google::start().await;
     let fault = json!({"kind": "status", "status": 500, "method": "get", "path": "/calendar/v3/users/*/calendarList/*",

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{App, EVENTS, LIST, arm, calendars_named, get, make_calendar};
+use super::{App, EVENTS, LIST, arm, calendars_named, command, get, make_calendar};
 use crate::{
     emulator::settings::Settings,
     tests::conformance::{Google, meeting},
@@ -131,6 +131,24 @@ async fn k08_an_error_body_may_be_html_or_empty() {
     let answer = get(&google, WHO, "colors").await;
     assert_eq!((answer.status, answer.text.as_str()), (500, ""));
     assert_eq!(get(&google, WHO, "colors").await.status, 200);
+}
+
+#[tokio::test]
+async fn k16_a_gone_event_and_a_gone_sync_token_are_two_things() {
+    let google = Google::start().await;
+    google.insert(meeting("aaaaa", "a")).await;
+    let token = google.list("").await.json["nextSyncToken"].as_str().unwrap().to_owned();
+    let delete = || google.call(WHO, "DELETE", "calendars/primary/events/aaaaa", Value::Null);
+    assert_eq!(delete().await.status, 204);
+    let answer = delete().await;
+    assert_eq!((answer.status, answer.reason()), (410, "deleted"));
+    assert_eq!(answer.json["error"]["errors"][0]["domain"], "global");
+    // The token is still good.
+    assert_eq!(google.list(&format!("syncToken={token}")).await.ids(), ["aaaaa"]);
+    command(&google, "POST", "expire-sync-tokens", json!({"calendar": WHO})).await;
+    let answer = google.list(&format!("syncToken={token}")).await;
+    assert_eq!((answer.status, answer.reason()), (410, "fullSyncRequired"));
+    assert_eq!(answer.json["error"]["errors"][0]["domain"], "calendar");
 }
 
 #[tokio::test]
