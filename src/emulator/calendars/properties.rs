@@ -9,6 +9,7 @@ use crate::emulator::{
     Caller,
     http::{ApiError, Request},
     state::{Calendar, Object, Role, Stored, World},
+    write,
 };
 
 /// `calendars.get`.
@@ -127,17 +128,11 @@ pub(super) fn clear(world: &mut World, caller: &Caller, id: &str) -> Result<(), 
     // An exception without its series on this calendar stands for itself.
     let alone =
         |stored: &Stored| stored.text("recurringEventId").is_none_or(|master| !calendar.events.contains_key(master));
-    let live = |stored: &&Stored| !stored.cancelled() && alone(stored);
-    let events: Vec<Object> = calendar.events.values().filter(live).map(|stored| stored.fields.clone()).collect();
-    for mut fields in events {
-        // Exceptions go with their series (B20); a tombstone of a series has no recurrence (B19).
-        let master = fields.get("id").cloned();
-        if let Some(calendar) = world.calendars.get_mut(&id) {
-            calendar.events.retain(|_, stored| stored.fields.get("recurringEventId") != master.as_ref());
-        }
-        fields.insert("status".into(), "cancelled".into());
-        fields.remove("recurrence");
-        world.record(&id, fields, true);
+    let live = |stored: &Stored| !stored.cancelled() && alone(stored);
+    let events: Vec<String> = calendar.events.iter().filter(|(_, s)| live(s)).map(|(event, _)| event.clone()).collect();
+    for event in events {
+        // As if each were deleted by hand: exceptions go with their series, and guests learn of it.
+        write::delete(world, caller, &id, &event, &Request::default())?;
     }
     Ok(())
 }
