@@ -15,24 +15,32 @@
 
 pub mod api;
 pub mod calendars;
+pub mod conference;
 pub mod faults;
 pub mod fields;
 pub mod guests;
+pub mod held;
 pub mod http;
 pub mod ics;
+pub mod kinds;
 pub mod listing;
+pub mod merge;
 pub mod oauth;
 pub mod recurrence;
 pub mod render;
 pub mod seed;
 pub mod selection;
+pub mod series;
 pub mod server;
 pub mod settings;
+pub mod shape;
+pub mod split;
 pub mod state;
 pub mod sync;
 pub mod time;
 pub mod validate;
 pub mod write;
+pub mod write_params;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

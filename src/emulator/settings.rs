@@ -2,6 +2,8 @@
 //! checklist that a program could come to depend on has its switch here. A conformance test proves the default; a program
 //! must survive every other value.
 
+use std::collections::BTreeSet;
+
 /// What happens to exceptions when the master's start moves (checklist C14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceptionShift {
@@ -43,6 +45,16 @@ pub struct Settings {
     pub token_lifetime_seconds: i64,
     /// C14.
     pub exception_on_master_shift: ExceptionShift,
+    /// An exception takes over what changes on its master in fields where it had said the same as the master (C13).
+    pub exceptions_follow_master: bool,
+    /// An import over a deleted event revives it instead of 409.
+    pub import_revives: bool,
+    /// A second insert of an id made within the last seconds answers 200 and replaces the first (D11).
+    pub id_collision_undetected: bool,
+    /// With `guestsCanModify`, a guest's edits through the API reach the organizer.
+    pub guest_edits_flow: bool,
+    /// Addresses whose setting is "add invitations only if the sender is known" (G02, G17).
+    pub known_senders_only: BTreeSet<String>,
     /// A PUT without status revives a deleted event instead of 403 (D08).
     pub put_revives: bool,
     /// Two private property filters mean OR instead of AND (F07).
@@ -73,6 +85,11 @@ impl Default for Settings {
             resource_days_as_times: true,
             token_lifetime_seconds: 7 * 86_400,
             exception_on_master_shift: ExceptionShift::Orphan,
+            exceptions_follow_master: false,
+            import_revives: true,
+            id_collision_undetected: false,
+            guest_edits_flow: true,
+            known_senders_only: BTreeSet::new(),
             put_revives: false,
             private_filter_or: false,
             reminders_in_delta: true,
