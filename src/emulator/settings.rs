@@ -2,6 +2,8 @@
 //! checklist that a program could come to depend on has its switch here. A conformance test proves the default; a program
 //! must survive every other value.
 
+use std::collections::BTreeSet;
+
 /// What happens to exceptions when the master's start moves (checklist C14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceptionShift {
@@ -26,10 +28,33 @@ pub struct Settings {
     pub sparse_instance_tombstones: bool,
     /// A deleted master's exceptions are listed too (B20).
     pub master_delete_lists_exceptions: bool,
+    /// Listings without `showDeleted` hold deleted masters, as Google's did in 2025 (semantics §1.4).
+    pub cancelled_masters_listed: bool,
+    /// A master whose series ended before `timeMin` is listed without `singleEvents` (A23).
+    pub ended_series_listed: bool,
+    /// A listing without items has no `items` at all (A31).
+    pub empty_items_omitted: bool,
+    /// Changes are listed only after this many seconds (B21).
+    pub late_visibility_seconds: i64,
+    /// A page token with other parameters (A08), or a sync token with others than it began with (B12), is 400 instead of
+    /// undefined.
+    pub strict_tokens: bool,
+    /// Resource calendars show all-day events as times from midnight to midnight (M08).
+    pub resource_days_as_times: bool,
     /// Sync tokens expire after this many seconds (B08).
     pub token_lifetime_seconds: i64,
     /// C14.
     pub exception_on_master_shift: ExceptionShift,
+    /// An exception takes over what changes on its master in fields where it had said the same as the master (C13).
+    pub exceptions_follow_master: bool,
+    /// An import over a deleted event revives it instead of 409.
+    pub import_revives: bool,
+    /// A second insert of an id made within the last seconds answers 200 and replaces the first (D11).
+    pub id_collision_undetected: bool,
+    /// With `guestsCanModify`, a guest's edits through the API reach the organizer.
+    pub guest_edits_flow: bool,
+    /// Addresses whose setting is "add invitations only if the sender is known" (G02, G17).
+    pub known_senders_only: BTreeSet<String>,
     /// A PUT without status revives a deleted event instead of 403 (D08).
     pub put_revives: bool,
     /// Two private property filters mean OR instead of AND (F07).
@@ -42,6 +67,17 @@ pub struct Settings {
     pub project_quota: u32,
     /// Limits answer 429 instead of 403 (K03).
     pub limits_as_429: bool,
+    /// Writes to one calendar within ten seconds; 0 is without limit (K05).
+    pub calendar_write_burst: u32,
+    /// Events that one account may create within six hours; 0 is without limit. Beyond it the account only reads (K06).
+    pub creation_quota: u32,
+    /// The application's publishing status is Testing: refresh tokens die after seven days (L07).
+    pub testing_mode: bool,
+    /// Revoking one token ends everything that client may do for that account (semantics §12, assumed); otherwise only
+    /// the refresh token and its access tokens.
+    pub revoke_whole_grant: bool,
+    /// Access tokens of a revoked grant work for this many seconds more (L16).
+    pub revocation_delay_seconds: i64,
 }
 
 impl Default for Settings {
@@ -52,14 +88,30 @@ impl Default for Settings {
             exceptions_first: false,
             sparse_instance_tombstones: false,
             master_delete_lists_exceptions: false,
+            cancelled_masters_listed: false,
+            ended_series_listed: true,
+            empty_items_omitted: false,
+            late_visibility_seconds: 0,
+            strict_tokens: true,
+            resource_days_as_times: true,
             token_lifetime_seconds: 7 * 86_400,
             exception_on_master_shift: ExceptionShift::Orphan,
+            exceptions_follow_master: false,
+            import_revives: true,
+            id_collision_undetected: false,
+            guest_edits_flow: true,
+            known_senders_only: BTreeSet::new(),
             put_revives: false,
             private_filter_or: false,
             reminders_in_delta: true,
             user_quota: 0,
             project_quota: 0,
             limits_as_429: false,
+            calendar_write_burst: 0,
+            creation_quota: 0,
+            testing_mode: false,
+            revoke_whole_grant: true,
+            revocation_delay_seconds: 0,
         }
     }
 }
