@@ -1,1 +1,7 @@
-fn main() {}
+//! Calls the library and turns its answer into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    busybridge::run()
+}

@@ -122,7 +122,7 @@ async fn m01_m02_m06_times_are_instants_with_a_zone() {
             ("2026-07-02T09:00:00+09:00", "Asia/Tokyo"),
         ),
         (
-            "away0",
+            "afar0",
             json!({"dateTime": "2026-07-02T09:00:00.987+02:00", "timeZone": "Asia/Tokyo"}),
             ("2026-07-02T16:00:00+09:00", "Asia/Tokyo"),
         ),

@@ -1,0 +1,338 @@
+//! `busybridge demo`: the product's main job on the embedded emulator, with a prepared consultancy or with one's own calendar
+//! exports.
+
+mod browser;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono_tz::{Europe::Vienna, Tz};
+use clap::Args;
+use tempfile::TempDir;
+use url::Url;
+
+use super::{
+    Ending, Failure, assemble,
+    reconcile::{Done, settle_down},
+    settings::Settings,
+};
+use crate::{
+    controller::{
+        App, accounts,
+        tick::{Mode, Tick, tick},
+    },
+    emulator::{
+        Core, Shared,
+        seed::Seed,
+        server::{Running, serve},
+        settings::Settings as EmulatorSettings,
+    },
+    model::{calendar::Role, clock::Clock, secret::Secret},
+    planner::render::{self, Length, Lens},
+    store::{
+        Store,
+        people::{NewUser, User},
+        tokens::AccountKind,
+    },
+    vault::Vault,
+};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Do one reconcile of everybody, print it and what every calendar then shows, and end
+    #[arg(long)]
+    once: bool,
+    /// Use this calendar export instead of the prepared consultancy: the first is the consultant's main calendar, each further
+    /// one a client's; one more client and a personal calendar are added
+    #[arg(long = "ics", value_name = "FILE")]
+    ics: Vec<PathBuf>,
+    /// The day to pretend it is, so that an old export is lively
+    #[arg(long, value_name = "DATE")]
+    at: Option<NaiveDate>,
+    /// Keep database and keys in this new directory instead of removing them at the end
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// One consultant of the demo, and what they connect: account, name of the calendar, role. The main one comes first.
+struct Consultant {
+    accounts: Vec<(String, String, Role)>,
+}
+
+/// The week of the prepared consultancy begins here: Monday, 2 March 2026.
+const PREPARED: &str = include_str!("../../testdata/demo/consultancy.toml");
+const CLIENT_ID: &str = "busybridge-demo.apps.googleusercontent.com";
+const CLIENT_SECRET: &str = "demo-secret";
+/// Steps and events printed of one calendar at most, when exports are shown.
+const PRINTED: usize = 25;
+/// Days of each calendar that are printed.
+const SHOWN: TimeDelta = TimeDelta::days(7);
+
+/// Runs the demo.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let clock = clock(arguments);
+    let (seed, consultants) = cast(arguments, &clock)?;
+    let world = Seed::parse(&seed)
+        .and_then(|seed| seed.build(EmulatorSettings::default(), clock.clone(), Path::new(".")))
+        .map_err(Failure::usage)?;
+    let core: Shared = Arc::new(Mutex::new(Core::new(world)));
+    let listen = "127.0.0.1:0".parse().expect("a valid address");
+    let google: Running = serve(core, listen).await.map_err(Failure::failed)?;
+    let home = Home::new(arguments.keep.as_deref())?;
+    let mut settings = settings.clone();
+    settings.database = home.path().join("calendar-sync.db");
+    settings.key_file = home.path().join("secrets/encryption.key");
+    settings.issuer = address(&google.origin())?;
+    settings.api = address(&format!("{}/calendar/v3", google.origin()))?;
+    let vault = Arc::new(Vault::create(&settings.key_file).map_err(Failure::usage)?);
+    let store = Store::open(&settings.database, vault.clone(), clock.clone()).await.map_err(Failure::failed)?;
+    let app = assemble(&settings, store, vault, clock)?;
+    let secret = Secret::new(CLIENT_SECRET.to_owned());
+    app.store.set_organization("home.example", CLIENT_ID, &secret).await.map_err(Failure::failed)?;
+    let mut users = Vec::new();
+    for consultant in &consultants {
+        users.push(enrol(&app, consultant).await?);
+    }
+    let length = if arguments.ics.is_empty() { Length::All } else { Length::AtMost(PRINTED) };
+    let in_sync = reconcile(&app, &users, length, out).await?;
+    if !in_sync {
+        return Err(Failure::failed("a second plan is not empty; this is a defect of BusyBridge"));
+    }
+    if !arguments.once {
+        watch(&app, &users, &google, &settings, out).await?;
+    }
+    Ok(0)
+}
+
+/// Prints the plans, applies them, prints what the calendars then show, and tells whether second plans are empty.
+async fn reconcile(app: &App, users: &[User], length: Length, out: &mut (dyn Write + Send)) -> Result<bool, Failure> {
+    let mut in_sync = true;
+    for user in users {
+        let before: u64 = app.google.calls().values().sum();
+        let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
+        print(out, &render::text(&plan, Lens::Owner, length))?;
+        let Done { changes, failed, first: _, last: _ } = settle_down(app, user).await?;
+        let calls = app.google.calls().values().sum::<u64>() - before;
+        print(out, &format!("\nApplied: {changes} changes made, {failed} failed, {calls} calls to Google.\n"))?;
+        show(app, user, out).await?;
+        let before: u64 = app.google.calls().values().sum();
+        let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
+        let calls = app.google.calls().values().sum::<u64>() - before;
+        print(out, &format!("\nSecond plan ({calls} calls to Google):\n{}\n", render::body(&plan, Lens::Owner, length)))?;
+        in_sync &= plan.is_empty() && plan.unreadable.is_empty() && failed == 0;
+    }
+    Ok(in_sync)
+}
+
+/// Prints what each calendar of a user shows in the coming week, as Google tells it.
+async fn show(app: &App, user: &User, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+    let calendars = app.store.calendars_of(user.id).await.map_err(Failure::failed)?;
+    let main = calendars.iter().find(|row| row.role == Role::Main);
+    let zone: Tz = main.and_then(|row| row.zone.parse().ok()).unwrap_or(Tz::UTC);
+    let now = app.clock.now();
+    let first = zone.from_local_datetime(&now.with_timezone(&zone).date_naive().into()).earliest();
+    let from = first.map_or(now, |midnight| midnight.with_timezone(&Utc));
+    for row in &calendars {
+        let access = accounts::access(app, row.token).await.map_err(Failure::failed)?;
+        let events =
+            app.google.agenda(&access, &row.id, from, from + SHOWN, &row.zone).await.map_err(Failure::failed)?;
+        print(out, &format!("\n  {} ({}) shows from {}:\n", row.name, row.role.word(), zoned_day(from, zone)))?;
+        for event in events.iter().take(PRINTED) {
+            let free = if event.body.free { "  · free" } else { "" };
+            let title = event.body.title.as_deref().unwrap_or("(untitled)");
+            let when = render::span(&event.body.when, zone, now);
+            print(out, &format!("    {when:<27} {title}{free}\n"))?;
+        }
+        match events.len() {
+            0 => print(out, "    (nothing)\n")?,
+            n if n > PRINTED => print(out, &format!("    … and {} more\n", n - PRINTED))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn zoned_day(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%A, %-d %B %Y").to_string()
+}
+
+/// Keeps everybody in sync until interrupted.
+async fn watch(
+    app: &App,
+    users: &[User],
+    google: &Running,
+    settings: &Settings,
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let origin = google.origin();
+    print(
+        out,
+        &format!(
+            "Google emulator at {origin}; changes there are carried over within seconds. To look and to act from another \
+             terminal:\n  export DATABASE_PATH={} ENCRYPTION_KEY_FILE={} GOOGLE_ISSUER_URL={origin} \
+             GOOGLE_CALENDAR_API_URL={origin}/calendar/v3\n  busybridge plan --all\n  curl -H 'Authorization: Bearer \
+             dev:ada@acme.example' {origin}/calendar/v3/calendars/primary/events\nPress Ctrl-C to stop.\n",
+            settings.database.display(),
+            settings.key_file.display(),
+        ),
+    )?;
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            _ = &mut interrupted => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+        for user in users {
+            let Done { changes, failed: _, first, last: _ } = settle_down(app, user).await?;
+            if changes > 0 {
+                print(out, &format!("{}:\n{}", user.email, render::body(&first, Lens::Owner, Length::All)))?;
+            }
+        }
+    }
+}
+
+/// Signs a consultant in at every account, as a browser would, and connects the calendars.
+async fn enrol(app: &App, consultant: &Consultant) -> Result<User, Failure> {
+    let mut user = None;
+    for (email, name, role) in &consultant.accounts {
+        let grant = browser::sign_in(app, CLIENT_ID, CLIENT_SECRET, email, *role).await?;
+        let id = match &user {
+            Some(id) => *id,
+            None => {
+                let identity = &grant.identity;
+                let new = NewUser {
+                    email: identity.email.clone(),
+                    subject: identity.subject.clone(),
+                    name: identity.name.clone(),
+                    admin: true,
+                };
+                *user.insert(app.store.add_user(new).await.map_err(Failure::failed)?)
+            }
+        };
+        let kind = match role {
+            Role::Main => AccountKind::Home,
+            Role::Client => AccountKind::Client,
+            Role::Personal => AccountKind::Personal,
+        };
+        let token = app.store.put_token(id, kind, email, &grant.tokens).await.map_err(Failure::failed)?;
+        let listed = app.google.calendars(&grant.tokens.access).await.map_err(Failure::failed)?;
+        let primary = listed.iter().find(|calendar| calendar.primary);
+        let primary = primary.ok_or_else(|| Failure::failed(format!("{email} has no calendar")))?;
+        app.store
+            .connect_calendar(id, token, &primary.id, name, *role, &primary.zone)
+            .await
+            .map_err(Failure::failed)?;
+    }
+    let id = user.ok_or_else(|| Failure::failed("the demo has a consultant without accounts"))?;
+    let found = app.store.user(id).await.map_err(Failure::failed)?;
+    found.ok_or_else(|| Failure::failed("a user of the demo vanished"))
+}
+
+/// The seed of the emulator's Google, and who connects what.
+fn cast(arguments: &Arguments, clock: &Clock) -> Result<(String, Vec<Consultant>), Failure> {
+    if arguments.ics.is_empty() {
+        return Ok((PREPARED.to_owned(), prepared()));
+    }
+    let mut seed = String::new();
+    let mut accounts = Vec::new();
+    let account = |email: &str, ics: Option<&Path>| {
+        let file = ics.map_or(String::new(), |path| {
+            format!("ics = {}\n", serde_json::Value::from(path.to_string_lossy().as_ref()))
+        });
+        format!("[[account]]\nemail = \"{email}\"\n{file}\n")
+    };
+    for (n, path) in arguments.ics.iter().enumerate() {
+        let path = std::path::absolute(path).map_err(Failure::usage)?;
+        let (email, name, role) = match n {
+            0 => ("you@home.example".to_owned(), "home".to_owned(), Role::Main),
+            n => (format!("you@client{n}.example"), format!("client {n}"), Role::Client),
+        };
+        seed.push_str(&account(&email, Some(&path)));
+        accounts.push((email, name, role));
+    }
+    let n = arguments.ics.len();
+    let empty = format!("you@client{n}.example");
+    seed.push_str(&account(&empty, None));
+    accounts.push((empty, format!("client {n}"), Role::Client));
+    let personal = "you@personal.example".to_owned();
+    seed.push_str(&account(&personal, None));
+    let tomorrow = clock.now().date_naive() + TimeDelta::days(1);
+    seed.push_str(&format!(
+        "[[event]]\ncalendar = \"{personal}\"\ntitle = \"Dentist\"\nwhen = \"{tomorrow} 14:00–15:00\"\n\n\
+         [[event]]\ncalendar = \"{personal}\"\ntitle = \"Choir\"\nwhen = \"{tomorrow} 19:00–21:00\"\n\
+         recurrence = \"RRULE:FREQ=WEEKLY\"\n"
+    ));
+    accounts.push((personal, "personal".into(), Role::Personal));
+    Ok((seed, vec![Consultant { accounts }]))
+}
+
+fn prepared() -> Vec<Consultant> {
+    let consultant = |accounts: &[(&str, &str, Role)]| Consultant {
+        accounts: accounts.iter().map(|(email, name, role)| ((*email).into(), (*name).into(), *role)).collect(),
+    };
+    vec![
+        consultant(&[
+            ("ada@home.example", "home", Role::Main),
+            ("ada@acme.example", "Acme", Role::Client),
+            ("ada@globex.example", "Globex", Role::Client),
+            ("ada@gmail.example", "personal", Role::Personal),
+        ]),
+        consultant(&[
+            ("bob@home.example", "home", Role::Main),
+            ("bob@globex.example", "Globex", Role::Client),
+            ("bob@initech.example", "Initech", Role::Client),
+            ("bob@gmail.example", "personal", Role::Personal),
+        ]),
+    ]
+}
+
+/// The clock of the demo: at eight in the morning of the day asked for, of the prepared week, or as late as it is.
+fn clock(arguments: &Arguments) -> Clock {
+    let prepared = NaiveDate::from_ymd_opt(2026, 3, 2).filter(|_| arguments.ics.is_empty());
+    let Some(day) = arguments.at.or(prepared) else { return Clock::system() };
+    let morning = day.and_hms_opt(8, 0, 0).and_then(|local| Vienna.from_local_datetime(&local).earliest());
+    morning.map_or_else(Clock::system, |at| Clock::starting_at(at.with_timezone(&Utc)))
+}
+
+/// Where database and keys lie.
+enum Home {
+    Passing(TempDir),
+    Kept(PathBuf),
+}
+
+impl Home {
+    fn new(keep: Option<&Path>) -> Result<Self, Failure> {
+        match keep {
+            None => tempfile::tempdir().map(Home::Passing).map_err(Failure::failed),
+            Some(path) => {
+                std::fs::create_dir(path).map_err(|error| {
+                    Failure::usage(format!("the directory {} cannot be made: {error}", path.display()))
+                })?;
+                Ok(Home::Kept(path.to_owned()))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Home::Passing(dir) => dir.path(),
+            Home::Kept(path) => path,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<Url, Failure> {
+    Url::parse(text).map_err(Failure::failed)
+}
+
+fn print(out: &mut (dyn Write + Send), text: &str) -> Result<(), Failure> {
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::failed)
+}
