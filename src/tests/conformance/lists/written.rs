@@ -254,3 +254,29 @@ async fn a_listing_shows_what_get_shows() {
         assert_eq!(item, get(&google, item["id"].as_str().unwrap()).await.json);
     }
 }
+
+#[tokio::test]
+async fn g02_a_hidden_invitation_is_listed_only_when_asked_for() {
+    let settings = Settings { known_senders_only: [ADA.to_owned()].into(), ..Settings::default() };
+    let google = Google::with_settings(settings).await;
+    let stranger = "ada@gmail.example";
+    let private = json!({"extendedProperties": {"private": {"tag": "theirs"}}, "attendees": [{"email": ADA}]});
+    for event in [with(at("event0", 9), private.clone()), series(with(at("event1", 9), private), &["RRULE:FREQ=DAILY"])]
+    {
+        let answer = google.call(stranger, "POST", "calendars/primary/events", event).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    google.insert(at("event2", 9)).await;
+    assert_eq!(ids(&google, "").await, ["event2"]);
+    for paging in ["", "&maxResults=1"] {
+        let found = items(&google, &format!("showHiddenInvitations=true{paging}")).await;
+        let found_ids: Vec<_> = found.iter().map(|item| item["id"].as_str().unwrap()).collect();
+        assert_eq!(found_ids, ["event0", "event1", "event2"]);
+        assert_eq!(found[0]["organizer"]["email"], stranger);
+        assert_eq!(found[0]["attendees"][0]["self"], true);
+        assert!(found[0]["extendedProperties"].get("private").is_none());
+    }
+    google.core(|core| crate::emulator::guests::answer_mail(&mut core.world, ADA, "event0", "accepted")).unwrap();
+    assert_eq!(ids(&google, "").await, ["event0", "event2"]);
+    assert_eq!(ids(&google, "showHiddenInvitations=true").await, ["event0", "event1", "event2"]);
+}
