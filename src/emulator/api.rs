@@ -3,7 +3,7 @@
 use super::{
     Caller, calendars,
     http::{ApiError, Request, Response},
-    listing,
+    listing, scopes,
     state::World,
     write,
 };
@@ -12,12 +12,14 @@ use super::{
 pub fn handle(world: &mut World, caller: &Caller, path: &str, request: &Request) -> Result<Response, ApiError> {
     let segments: Vec<String> = path.split('/').map(decode).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    // E20: a method override on POST.
-    let method = match (request.method.as_str(), request.header("x-http-method-override")) {
-        ("POST", Some(other)) => other,
-        (method, _) => method,
-    };
-    match (method, segments.as_slice()) {
+    let verb = verb(request);
+    if let Some(method) = scopes::method(verb, &segments) {
+        method.admit(caller)?;
+        let calendar = segments.get(1).copied().filter(|_| segments[0] == "calendars");
+        let now = world.now();
+        world.quota.charge(&world.settings, now, caller, method, calendar)?;
+    }
+    match (verb, segments.as_slice()) {
         ("GET", ["calendars", calendar, "events"]) => listing::list(world, caller, calendar, request),
         ("POST", ["calendars", calendar, "events"]) => write::insert(world, caller, calendar, request),
         ("POST", ["calendars", calendar, "events", "import"]) => write::import(world, caller, calendar, request),
@@ -31,11 +33,20 @@ pub fn handle(world: &mut World, caller: &Caller, path: &str, request: &Request)
         ("POST", ["calendars", calendar, "events", event, "move"]) => {
             write::move_to(world, caller, calendar, event, request)
         }
-        (method, rest) => calendars::handle(world, caller, method, rest, request),
+        (verb, rest) => calendars::handle(world, caller, verb, rest, request),
     }
 }
 
-fn decode(segment: &str) -> String {
+/// The method that is meant: a POST may be overridden by a header (checklist E20).
+pub fn verb(request: &Request) -> &str {
+    match (request.method.as_str(), request.header("x-http-method-override")) {
+        ("POST", Some(other)) => other,
+        (method, _) => method,
+    }
+}
+
+/// One segment of a path, percent-decoded.
+pub fn decode(segment: &str) -> String {
     // `+` stays `+` in a path, unlike in a query.
     let literal_plus = segment.replace('+', "%2B");
     url::form_urlencoded::parse(literal_plus.as_bytes()).map(|(name, _)| name.into_owned()).next().unwrap_or_default()

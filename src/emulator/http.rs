@@ -104,6 +104,21 @@ impl ApiError {
             item["locationType"] = kind.into();
             item["location"] = name.into();
         }
-        Response::json(self.status, &json!({"error": {"errors": [item], "code": self.status, "message": self.message}}))
+        let mut error = json!({"errors": [item], "code": self.status, "message": self.message});
+        // Refusals of the front end carry the newer format as well (semantics §10, checklist K02).
+        match self.reason {
+            "authError" => error["status"] = "UNAUTHENTICATED".into(),
+            "insufficientPermissions" => {
+                error["status"] = "PERMISSION_DENIED".into();
+                error["details"] = json!([{
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+                    "domain": "googleapis.com",
+                    "metadata": {"service": "calendar-json.googleapis.com"},
+                }]);
+            }
+            _ => {}
+        }
+        Response::json(self.status, &json!({"error": error}))
     }
 }

@@ -4,11 +4,13 @@
 //! the clock, so that the real client is what a test exercises.
 //!
 //! ```text
-//!   socket ─► server ─► Core::handle ─► faults ─┬─► oauth       sign-in, tokens, keys
-//!                                               ├─► api ─┬─► listing    events.list, get, instances, sync tokens
-//!                                               │        ├─► write      insert, update, patch, delete, import, move
-//!                                               │        └─► calendars  calendarList, calendars, colors, freeBusy
-//!                                               └─► control     faults by command, `/_emulator/…`
+//!   socket ─► server ─► Core::handle ─┬─► faults ─┬─► oauth       sign-in, tokens, keys
+//!                                      │           └─► api ─┬─► listing    events.list, get, instances, sync tokens
+//!                                      │             scopes ├─► write      insert, update, patch, delete, import, move
+//!                                      │             quota  └─► calendars  calendarList, calendars, acl, colors, freeBusy
+//!                                      └─► faults::control    faults and more by command, `/_emulator/…`
+//!
+//!   seed (TOML), ics (exports) ─► World
 //! ```
 //!
 //! Not here yet: push channels (checklist J) and batch (K09–K15).
@@ -18,6 +20,7 @@ pub mod calendars;
 pub mod conference;
 pub mod faults;
 pub mod fields;
+pub mod freebusy;
 pub mod guests;
 pub mod held;
 pub mod http;
@@ -26,8 +29,10 @@ pub mod kinds;
 pub mod listing;
 pub mod merge;
 pub mod oauth;
+pub mod quota;
 pub mod recurrence;
 pub mod render;
+pub mod scopes;
 pub mod seed;
 pub mod selection;
 pub mod series;
@@ -84,12 +89,17 @@ impl Core {
     /// Answers one request. `origin` is the address at which this server is reached (`http://127.0.0.1:9000`), used in
     /// addresses that it hands out.
     pub fn handle(&mut self, origin: &str, request: &Request) -> Answer {
-        let effect = self.faults.decide(request);
-        if let Some(answer) = effect.before() {
-            return answer;
+        if request.path.starts_with("/_emulator/") {
+            return Answer::Reply(Duration::ZERO, faults::control(self, request));
         }
-        let response = self.dispatch(origin, request);
-        effect.after(response)
+        let account = self.oauth.account_of(request);
+        let effect = self.faults.decide(account.as_deref(), request);
+        let answer = effect.before().unwrap_or_else(|| {
+            let response = self.dispatch(origin, request);
+            effect.after(response, request, |again| self.dispatch(origin, again))
+        });
+        self.faults.count(account.as_deref(), request, &answer);
+        answer
     }
 
     fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
@@ -98,9 +108,6 @@ impl Core {
                 fields::masked(request, path, || api::handle(&mut self.world, &caller, path, request))
             });
             return answer.unwrap_or_else(|refusal| refusal.response());
-        }
-        if request.path.starts_with("/_emulator/") {
-            return faults::control(self, request);
         }
         self.oauth.handle(&mut self.world, origin, request).unwrap_or_else(|| ApiError::not_found().response())
     }

@@ -1,15 +1,27 @@
 //! The emulator on a socket: salvo takes requests apart and puts answers together; nothing is decided here.
+//!
+//! It listens on loopback addresses only, because anybody who reaches it may sign in as anybody and command faults.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+};
 
-use futures::stream;
+use flate2::{Compression, write::GzEncoder};
 use salvo::{
     Depot, FlowCtrl, Handler, Listener, Router, Server,
     conn::{Acceptor, TcpListener},
-    http::{ReqBody, ResBody, StatusCode, header::HeaderName},
+    http::{ResBody, StatusCode, header::HeaderName},
 };
 
-use super::{Answer, Shared, http::Request, with};
+use super::{
+    Answer, Shared,
+    http::{ApiError, Request, Response},
+    with,
+};
+
+/// The largest request body in bytes.
+const BODY_MAX: usize = 32 << 20;
 
 /// A running emulator. Dropping it stops the server.
 pub struct Running {
@@ -33,9 +45,18 @@ impl Drop for Running {
 /// Serves `core` at `listen` (port 0: any free one).
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When `listen` is not a loopback address, and when it cannot be bound.
 pub async fn serve(core: Shared, listen: SocketAddr) -> io::Result<Running> {
-    let acceptor = TcpListener::new(listen).try_bind().await.map_err(|e| io::Error::other(e.to_string()))?;
+    if !listen.ip().is_loopback() {
+        return Err(io::Error::other(format!(
+            "the emulator lets everybody in, so it listens on loopback addresses only, not on {listen}: \
+             use 127.0.0.1 or [::1]"
+        )));
+    }
+    let acceptor = TcpListener::new(listen)
+        .try_bind()
+        .await
+        .map_err(|e| io::Error::other(format!("cannot listen on {listen}: {e}")))?;
     let address =
         acceptor.holdings()[0].local_addr.clone().into_std().ok_or_else(|| io::Error::other("no TCP address"))?;
     let door = Door { core, origin: format!("http://{address}") };
@@ -56,11 +77,14 @@ impl Handler for Door {
         req: &mut salvo::Request,
         _depot: &mut Depot,
         res: &mut salvo::Response,
-        _ctrl: &mut FlowCtrl,
+        ctrl: &mut FlowCtrl,
     ) {
-        let body = match req.payload_with_max_size(32 << 20).await {
+        let body = match req.payload_with_max_size(BODY_MAX).await {
             Ok(bytes) => bytes.to_vec(),
-            Err(_) => Vec::new(),
+            Err(_) => {
+                let refusal = ApiError::new(413, "uploadTooLarge", "Request Too Large");
+                return write(res, refusal.response());
+            }
         };
         let request = Request {
             method: req.method().as_str().into(),
@@ -78,20 +102,31 @@ impl Handler for Door {
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
-                res.status_code(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-                for (name, value) in &response.headers {
-                    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.parse()) {
-                        res.headers_mut().append(name, value);
-                    }
-                }
-                res.body(ResBody::Once(response.body.into()));
+                write(res, zipped(&request, response));
             }
-            Answer::Drop => {
-                // A body that fails at once makes hyper cut the connection.
-                let broken = stream::once(async { Err::<Vec<u8>, _>(io::Error::other("dropped by command")) });
-                res.stream(broken);
-            }
+            // The transport goes away before a byte of the answer is written.
+            Answer::Drop => ctrl.conn().abort(),
         }
-        let _: &ReqBody = req.body();
     }
+}
+
+fn write(res: &mut salvo::Response, response: Response) {
+    res.status_code(StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in &response.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.parse()) {
+            res.headers_mut().append(name, value);
+        }
+    }
+    res.body(ResBody::Once(response.body.into()));
+}
+
+/// Checklist K17: Google zips when the client accepts gzip *and* its user agent says so.
+fn zipped(request: &Request, response: Response) -> Response {
+    let says_gzip = |name| request.header(name).is_some_and(|v| v.to_ascii_lowercase().contains("gzip"));
+    if response.body.is_empty() || !says_gzip("accept-encoding") || !says_gzip("user-agent") {
+        return response;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let Ok(body) = encoder.write_all(&response.body).and_then(|()| encoder.finish()) else { return response };
+    Response { body, ..response }.with_header("content-encoding", "gzip").with_header("vary", "Accept-Encoding")
 }

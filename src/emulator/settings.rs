@@ -67,6 +67,17 @@ pub struct Settings {
     pub project_quota: u32,
     /// Limits answer 429 instead of 403 (K03).
     pub limits_as_429: bool,
+    /// Writes to one calendar within ten seconds; 0 is without limit (K05).
+    pub calendar_write_burst: u32,
+    /// Events that one account may create within six hours; 0 is without limit. Beyond it the account only reads (K06).
+    pub creation_quota: u32,
+    /// The application's publishing status is Testing: refresh tokens die after seven days (L07).
+    pub testing_mode: bool,
+    /// Revoking one token ends everything that client may do for that account (semantics §12, assumed); otherwise only
+    /// the refresh token and its access tokens.
+    pub revoke_whole_grant: bool,
+    /// Access tokens of a revoked grant work for this many seconds more (L16).
+    pub revocation_delay_seconds: i64,
 }
 
 impl Default for Settings {
@@ -96,6 +107,11 @@ impl Default for Settings {
             user_quota: 0,
             project_quota: 0,
             limits_as_429: false,
+            calendar_write_burst: 0,
+            creation_quota: 0,
+            testing_mode: false,
+            revoke_whole_grant: true,
+            revocation_delay_seconds: 0,
         }
     }
 }

@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::settings::Settings;
+use super::{
+    calendars::{ListEntry, enlist},
+    quota::Quota,
+    settings::Settings,
+};
 use crate::model::clock::Clock;
 
 /// A JSON object.
@@ -20,6 +24,29 @@ pub enum Role {
     Reader,
     Writer,
     Owner,
+}
+
+impl Role {
+    /// The role of this name in the API; none for `none` and unknown names.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "freeBusyReader" => Role::FreeBusyReader,
+            "reader" => Role::Reader,
+            "writer" => Role::Writer,
+            "owner" => Role::Owner,
+            _ => return None,
+        })
+    }
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::FreeBusyReader => "freeBusyReader",
+            Role::Reader => "reader",
+            Role::Writer => "writer",
+            Role::Owner => "owner",
+        }
+    }
 }
 
 /// A person's Google account.
@@ -49,6 +76,10 @@ pub struct Calendar {
     pub events: BTreeMap<String, Stored>,
     /// Sync tokens of an older epoch are expired (410): grows when the ACL changes or by command.
     pub epoch: u32,
+    /// `description` and `location`, where set.
+    pub about: Object,
+    /// When its own properties last changed, in the world's order of changes.
+    pub change: u64,
 }
 
 /// One event with its place in the order of changes.
@@ -90,6 +121,9 @@ pub struct World {
     pub accounts: BTreeMap<String, Account>,
     /// By id.
     pub calendars: BTreeMap<String, Calendar>,
+    /// Each account's calendar list: entries by account and calendar id.
+    pub lists: BTreeMap<(String, String), ListEntry>,
+    pub quota: Quota,
     last_change: u64,
     last_us: i64,
     last_id: u64,
@@ -103,6 +137,8 @@ impl World {
             clock,
             accounts: BTreeMap::new(),
             calendars: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            quota: Quota::default(),
             last_change: 0,
             last_us: 0,
             last_id: 0,
@@ -116,6 +152,12 @@ impl World {
 
     /// The number of the latest change: what a new sync token remembers.
     pub fn last_change(&self) -> u64 {
+        self.last_change
+    }
+
+    /// The number of a change that is about to be made.
+    pub fn next_change(&mut self) -> u64 {
+        self.last_change += 1;
         self.last_change
     }
 
@@ -142,8 +184,11 @@ impl World {
                 acl: BTreeMap::from([(email.clone(), Role::Owner)]),
                 events: BTreeMap::new(),
                 epoch: 0,
+                about: Object::new(),
+                change: 0,
             },
         );
+        enlist(self, &email, &email);
         self.accounts.insert(email, account);
     }
 

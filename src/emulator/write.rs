@@ -23,10 +23,7 @@ use super::{
     write_params::WriteParams,
 };
 
-pub use super::{
-    held::seed,
-    split::{control, ui_duplicate, ui_split},
-};
+pub use super::{held::seed, split::control};
 
 /// What a client cannot change once an event exists; bodies may carry it, and it is ignored (E13, H10).
 const IMMUTABLE: &[&str] =

@@ -66,6 +66,8 @@ impl Google {
                 acl: [(ADA.into(), crate::emulator::state::Role::Owner)].into(),
                 events: Default::default(),
                 epoch: 0,
+                about: Default::default(),
+                change: 0,
             };
             core.world.calendars.insert(id.into(), calendar);
         });
