@@ -270,7 +270,7 @@ fn envelope(world: &World, caller: &Caller, calendar: &Calendar, role: Role, ite
         ("summary".into(), calendar.summary.as_str().into()),
         ("updated".into(), render::timestamp(updated_us.unwrap_or(0)).into()),
         ("timeZone".into(), calendar.time_zone.as_str().into()),
-        ("accessRole".into(), render::role_name(role).into()),
+        ("accessRole".into(), role.name().into()),
         ("defaultReminders".into(), reminders),
     ]);
     // A31.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     ADA, Answer, BOB, Google, at, days, delta, get, ids, instances, items, list, refused, series, starts, token, with,
 };
-use crate::emulator::{settings::Settings, write};
+use crate::emulator::{settings::Settings, split::ui_split};
 
 async fn post(google: &Google, event: Value) -> Answer {
     google.call(ADA, "POST", "calendars/primary/events", event).await
@@ -18,7 +18,7 @@ async fn write(google: &Google, method: &str, id: &str, body: Value) -> Answer {
 }
 
 fn split(google: &Google, id: &str, stamp: &str) -> String {
-    google.core(|core| write::ui_split(&mut core.world, ADA, id, stamp)).unwrap()
+    google.core(|core| ui_split(&mut core.world, ADA, id, stamp)).unwrap()
 }
 
 #[tokio::test]
