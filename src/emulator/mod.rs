@@ -44,6 +44,7 @@ pub mod state;
 pub mod sync;
 pub mod time;
 pub mod validate;
+pub mod walk;
 pub mod write;
 pub mod write_params;
 

@@ -241,6 +241,8 @@ fn rule(value: &str, frame: &Frame) -> Option<Rule> {
                     Stamp::Local(local) => local,
                 });
             }
+            // RFC 5545 wants it positive; the expansion would silently end.
+            "INTERVAL" if given.parse::<u16>().is_ok_and(|interval| interval == 0) => return None,
             _ => rest.push(part.to_ascii_uppercase()),
         }
     }

@@ -111,16 +111,6 @@ pub fn timestamp(us: i64) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A role by its name in the API.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::FreeBusyReader => "freeBusyReader",
-        Role::Reader => "reader",
-        Role::Writer => "writer",
-        Role::Owner => "owner",
-    }
-}
-
 fn people(event: &mut Object, calendar: &Calendar) {
     let mark = |person: &mut Value| {
         let Some(entry) = person.as_object_mut() else { return };

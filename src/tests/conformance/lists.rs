@@ -6,6 +6,7 @@ mod a;
 mod b;
 mod c;
 mod m;
+mod written;
 
 use serde_json::{Value, json};
 

@@ -315,6 +315,7 @@ fn c01_c02_and_c25_bad_recurrences_are_refused() {
         "RRULE:FREQ=SOMETIMES",
         "RRULE:INTERVAL=2",
         "RRULE:FREQ=DAILY;COUNT=0",
+        "RRULE:FREQ=DAILY;INTERVAL=0",
         "RRULE:FREQ=DAILY;UNTIL=tomorrow",
         "RRULE:FREQ=MONTHLY;BYMONTHDAY=32",
         "FREQ=DAILY",
