@@ -236,9 +236,8 @@ fn copy_id(calendar: &Calendar, event: &Object) -> String {
         if series.is_empty() { (id, "") } else { (series, id.strip_prefix(series).unwrap_or_default()) };
     // What the guest organizes is something else, even under the same id and so the same iCalUID.
     let own = |fields: &Object| fields.get("organizer").and_then(|o| o.get("email")?.as_str()) == Some(&calendar.owner);
-    let same = |fields: &Object| {
-        fields.get("iCalUID").and_then(Value::as_str) == Some(uid) && own(fields) == own(event)
-    };
+    let same =
+        |fields: &Object| fields.get("iCalUID").and_then(Value::as_str) == Some(uid) && (own(event) || !own(fields));
     if calendar.events.get(base).is_none_or(|stored| same(&stored.fields)) {
         let taken = calendar.events.iter().find(|(_, s)| same(&s.fields) && !s.fields.contains_key("recurringEventId"));
         return format!("{}{stamp}", taken.map_or(base, |(id, _)| id));
