@@ -234,10 +234,11 @@ fn copy_id(calendar: &Calendar, event: &Object) -> String {
     let (id, uid, series) = (text("id"), text("iCalUID"), text("recurringEventId"));
     let (base, stamp) =
         if series.is_empty() { (id, "") } else { (series, id.strip_prefix(series).unwrap_or_default()) };
-    // What the guest organizes is something else, even under the same id and so the same iCalUID.
-    let own = |fields: &Object| fields.get("organizer").and_then(|o| o.get("email")?.as_str()) == Some(&calendar.owner);
-    let same =
-        |fields: &Object| fields.get("iCalUID").and_then(Value::as_str) == Some(uid) && (own(event) || !own(fields));
+    // What somebody else made is something else, even under the same id and so the same iCalUID.
+    let creator = |fields: &Object| fields.get("creator").and_then(|c| c.get("email")).cloned();
+    let same = |fields: &Object| {
+        fields.get("iCalUID").and_then(Value::as_str) == Some(uid) && creator(fields) == creator(event)
+    };
     if calendar.events.get(base).is_none_or(|stored| same(&stored.fields)) {
         let taken = calendar.events.iter().find(|(_, s)| same(&s.fields) && !s.fields.contains_key("recurringEventId"));
         return format!("{}{stamp}", taken.map_or(base, |(id, _)| id));
