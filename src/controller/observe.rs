@@ -217,7 +217,7 @@ async fn prove_origins(
 async fn ask(app: &App, row: &CalendarRow, access: &Secret<String>, event: &EventId) -> Result<Change, GoogleError> {
     match app.google.get(access, &row.id, event, &row.zone).await {
         Err(error) if error.class() == ErrorClass::AlreadyGone => {
-            Ok(Change::Gone { id: event.clone(), series: event.as_instance() })
+            Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None })
         }
         answer => answer,
     }
@@ -315,7 +315,7 @@ fn owner(
 fn series_of(change: &Change) -> Option<(EventId, crate::model::event::Slot)> {
     match change {
         Change::Live(event) => event.series.clone(),
-        Change::Gone { id, series } => series.clone().or_else(|| id.as_instance()),
+        Change::Gone { id, series, etag: _ } => series.clone().or_else(|| id.as_instance()),
     }
 }
 

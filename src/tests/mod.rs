@@ -1,2 +1,6 @@
 //! Everything the product promises, tried.
+
 mod conformance;
+mod scenario;
+mod tidy;
+mod world;

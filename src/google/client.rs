@@ -1,0 +1,367 @@
+//! The Calendar API as our nouns: listings, single events, writes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::{
+    Endpoints,
+    error::{About, GoogleError},
+    throttle::{Pace, Throttle},
+    transport::{Request, Transport},
+    wire,
+};
+use crate::model::{
+    body::Body,
+    clock::Clock,
+    event::{Change, Event},
+    id::{CalendarId, Cursor, Etag, EventId},
+    secret::Secret,
+};
+
+/// Pages of one listing at most; more is a listing that does not end.
+const PAGES_MAX: usize = 400;
+
+/// A complete listing. There is no value for a part of one.
+#[derive(Debug)]
+pub struct Listing {
+    /// Whether it names everything that is there, rather than what changed.
+    pub full: bool,
+    pub items: Vec<Change>,
+    /// Events that make no sense; each costs only itself.
+    pub unreadable: Vec<EventId>,
+    pub next: Cursor,
+    /// The calendar's zone, an IANA name; empty if Google did not say.
+    pub zone: String,
+}
+
+/// A calendar that an account sees.
+#[derive(Clone, Debug)]
+pub struct ListedCalendar {
+    pub id: CalendarId,
+    pub name: String,
+    /// IANA name.
+    pub zone: String,
+    pub writable: bool,
+    /// The account's own.
+    pub primary: bool,
+}
+
+/// Google's Calendar API. Clones share connections, counts and pace.
+#[derive(Clone)]
+pub struct Client {
+    endpoints: Endpoints,
+    transport: Transport,
+    throttle: Arc<Throttle>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    items: Vec<Box<RawValue>>,
+    next_page_token: Option<String>,
+    next_sync_token: Option<String>,
+    #[serde(default)]
+    time_zone: String,
+}
+
+impl Client {
+    /// A client that keeps Google's pace, or none with an emulator. `_clock` is where a pace by the clock will come from.
+    ///
+    /// # Errors
+    /// When no connection can be prepared (no certificates).
+    pub fn new(endpoints: Endpoints, _clock: Clock) -> Result<Self, GoogleError> {
+        let pace = if endpoints.is_emulator() { Pace::emulator() } else { Pace::google() };
+        Ok(Client { endpoints, transport: Transport::new()?, throttle: Arc::new(Throttle::new(pace)) })
+    }
+
+    /// The same at another pace.
+    pub fn with_pace(self, pace: Pace) -> Self {
+        Client { throttle: Arc::new(Throttle::new(pace)), ..self }
+    }
+
+    /// Calls so far, by Google's names of the methods.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.transport.calls()
+    }
+
+    /// What changed since `cursor`, or everything. Without a window, and series as series: a window is ours to apply, and a
+    /// delta of expanded series has no end (semantics §1.3).
+    ///
+    /// # Errors
+    /// A listing that did not come to its end is an error, whatever came before.
+    pub async fn changes(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        cursor: Option<&Cursor>,
+    ) -> Result<Listing, GoogleError> {
+        let mut parameters = vec![("singleEvents", "false".to_owned()), ("maxResults", "2500".to_owned())];
+        // On every page: a page belongs to the very same request (semantics §1.1).
+        parameters.extend(cursor.map(|cursor| ("syncToken", cursor.as_str().to_owned())));
+        let about = if cursor.is_some() { About::Delta } else { About::Listing };
+        let (pages, next) = self.pages(access, calendar, about, &parameters).await?;
+        let next = Cursor::from(next.ok_or(GoogleError::Nonsense("a listing ended without a sync token"))?);
+        let zone = pages.last().map(|page| page.time_zone.clone()).unwrap_or_default();
+        let mut unreadable = Vec::new();
+        // The last version wins where an event comes twice.
+        let mut items: BTreeMap<EventId, Change> = BTreeMap::new();
+        for item in pages.iter().flat_map(|page| &page.items) {
+            match wire::change(item.get(), &zone) {
+                Ok(change) => {
+                    items.insert(change.id().clone(), change);
+                }
+                Err(id) => unreadable.push(id),
+            }
+        }
+        Ok(Listing { full: cursor.is_none(), items: items.into_values().collect(), unreadable, next, zone })
+    }
+
+    /// What stands on a calendar between two instants, series taken apart, by start.
+    ///
+    /// # Errors
+    /// As [`Client::changes`].
+    pub async fn agenda(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        zone: &str,
+    ) -> Result<Vec<Event>, GoogleError> {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let parameters = [
+            ("singleEvents", "true".to_owned()),
+            ("orderBy", "startTime".to_owned()),
+            ("maxResults", "2500".to_owned()),
+            ("timeMin", instant(from)),
+            ("timeMax", instant(to)),
+        ];
+        let (pages, _) = self.pages(access, calendar, About::Listing, &parameters).await?;
+        let changes = pages.iter().flat_map(|page| &page.items).filter_map(|item| wire::change(item.get(), zone).ok());
+        Ok(changes
+            .filter_map(|change| match change {
+                Change::Live(event) => Some(*event),
+                Change::Gone { .. } => None,
+            })
+            .collect())
+    }
+
+    /// All pages of a listing, and the sync token of the last.
+    async fn pages(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        about: About,
+        parameters: &[(&str, String)],
+    ) -> Result<(Vec<Page>, Option<String>), GoogleError> {
+        let mut pages = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
+            url.query_pairs_mut().extend_pairs(parameters);
+            if let Some(token) = &token {
+                url.query_pairs_mut().append_pair("pageToken", token);
+            }
+            let request = self.request("events.list", about, Method::GET, url, access);
+            let mut page: Page = read(&self.send(request).await?)?;
+            let (next_page, next_sync) = (page.next_page_token.take(), page.next_sync_token.take());
+            pages.push(page);
+            match (next_page, next_sync) {
+                (Some(_), Some(_)) => return Err(GoogleError::Nonsense("a page is the last one and is not")),
+                (None, sync) => return Ok((pages, sync)),
+                (Some(next), None) if token.as_ref() == Some(&next) || pages.len() >= PAGES_MAX => {
+                    return Err(GoogleError::Nonsense("a listing does not end"));
+                }
+                (Some(next), None) => token = Some(next),
+            }
+        }
+    }
+
+    /// One event as it is now; a cancelled one is `Gone`.
+    ///
+    /// # Errors
+    /// Of class `AlreadyGone` when Google has never heard of it, or has forgotten it.
+    pub async fn get(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        zone: &str,
+    ) -> Result<Change, GoogleError> {
+        let url = self.event_url(calendar, event)?;
+        let request = self.request("events.get", About::Event, Method::GET, url, access);
+        let body = self.send(request).await?;
+        change(&body, zone)
+    }
+
+    /// Makes an event under an id of ours, marked, without guests and reminders.
+    ///
+    /// # Errors
+    /// Of class `Exists` when the id is taken, by a living event or a deleted one.
+    pub async fn insert(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        marker: &str,
+        body: &Body,
+        zone: &str,
+    ) -> Result<Event, GoogleError> {
+        let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
+        url.query_pairs_mut().append_pair("sendUpdates", "none");
+        let mut request = self.request("events.insert", About::Insert, Method::POST, url, access);
+        request.body = Some(json(&wire::new_event(event, marker, body, zone)));
+        live(change(&self.send(request).await?, zone)?)
+    }
+
+    /// Changes the fields in which `to` differs from `from` (all of them without a `from`), if the event is still the version
+    /// `etag`; the marker is written again in any case. `revive` brings a cancelled instance back.
+    ///
+    /// # Errors
+    /// Of class `Precondition` when somebody changed the event meanwhile.
+    #[expect(clippy::too_many_arguments, reason = "one HTTP request, taken apart")]
+    pub async fn patch(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        etag: &Etag,
+        marker: &str,
+        from: Option<&Body>,
+        to: &Body,
+        revive: bool,
+        zone: &str,
+    ) -> Result<Event, GoogleError> {
+        let mut url = self.event_url(calendar, event)?;
+        url.query_pairs_mut().append_pair("sendUpdates", "none");
+        let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
+        request.if_match = Some(etag.as_str().to_owned());
+        request.body = Some(json(&wire::patch(marker, from, to, revive, zone)));
+        live(change(&self.send(request).await?, zone)?)
+    }
+
+    /// Deletes an event, or cancels an instance, if it is still the version `etag`.
+    ///
+    /// # Errors
+    /// Of class `AlreadyGone` when it is deleted already, `Precondition` when somebody changed it meanwhile.
+    pub async fn delete(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        etag: &Etag,
+    ) -> Result<(), GoogleError> {
+        let mut url = self.event_url(calendar, event)?;
+        url.query_pairs_mut().append_pair("sendUpdates", "none");
+        let mut request = self.request("events.delete", About::Event, Method::DELETE, url, access);
+        request.if_match = Some(etag.as_str().to_owned());
+        self.send(request).await.map(|_| ())
+    }
+
+    /// The calendars which an account sees.
+    ///
+    /// # Errors
+    /// When the list did not come to its end.
+    pub async fn calendars(&self, access: &Secret<String>) -> Result<Vec<ListedCalendar>, GoogleError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Entry {
+            id: String,
+            #[serde(default)]
+            summary: String,
+            summary_override: Option<String>,
+            time_zone: Option<String>,
+            #[serde(default)]
+            access_role: String,
+            #[serde(default)]
+            primary: bool,
+        }
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut url = self.url(&["users", "me", "calendarList"])?;
+            url.query_pairs_mut().append_pair("maxResults", "250");
+            if let Some(token) = &token {
+                url.query_pairs_mut().append_pair("pageToken", token);
+            }
+            let request = self.request("calendarList.list", About::Listing, Method::GET, url, access);
+            let page: Page = read(&self.send(request).await?)?;
+            for item in &page.items {
+                let Ok(entry) = serde_json::from_str::<Entry>(item.get()) else { continue };
+                let Entry { id, summary, summary_override, time_zone, access_role, primary } = entry;
+                found.push(ListedCalendar {
+                    id: id.into(),
+                    name: summary_override.unwrap_or(summary),
+                    zone: time_zone.unwrap_or_else(|| "UTC".into()),
+                    writable: matches!(access_role.as_str(), "owner" | "writer"),
+                    primary,
+                });
+            }
+            match page.next_page_token {
+                None => return Ok(found),
+                next => token = next,
+            }
+        }
+        Err(GoogleError::Nonsense("a list of calendars does not end"))
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, GoogleError> {
+        let mut url = self.endpoints.api.clone();
+        url.path_segments_mut()
+            .map_err(|()| GoogleError::Setup("the API's address cannot have a path".into()))?
+            .pop_if_empty()
+            .extend(path);
+        Ok(url)
+    }
+
+    fn event_url(&self, calendar: &CalendarId, event: &EventId) -> Result<Url, GoogleError> {
+        self.url(&["calendars", calendar.as_str(), "events", event.as_str()])
+    }
+
+    fn request(&self, name: &'static str, about: About, method: Method, url: Url, access: &Secret<String>) -> Request {
+        Request { name, about, method, url, access: Some(access.clone()), if_match: None, body: None }
+    }
+
+    async fn send(&self, request: Request) -> Result<Vec<u8>, GoogleError> {
+        let account = request.access.as_ref().map(|access| digest(access.reveal())).unwrap_or_default();
+        self.throttle
+            .retry(|| async {
+                self.throttle.turn(account).await;
+                self.transport.send(request.clone()).await
+            })
+            .await
+    }
+}
+
+fn digest(text: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
+    short
+}
+
+fn json(value: &Value) -> (&'static str, Vec<u8>) {
+    ("application/json", value.to_string().into_bytes())
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, GoogleError> {
+    serde_json::from_slice(body).map_err(|_| GoogleError::Nonsense("the answer is not what the API promises"))
+}
+
+fn change(body: &[u8], zone: &str) -> Result<Change, GoogleError> {
+    let text = std::str::from_utf8(body).map_err(|_| GoogleError::Nonsense("the answer is no text"))?;
+    wire::change(text, zone).map_err(|_| GoogleError::Nonsense("the answer is no event"))
+}
+
+fn live(change: Change) -> Result<Event, GoogleError> {
+    match change {
+        Change::Live(event) => Ok(*event),
+        Change::Gone { .. } => Err(GoogleError::Nonsense("an event is cancelled right after it was written")),
+    }
+}

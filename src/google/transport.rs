@@ -1,0 +1,90 @@
+//! One HTTP message out, one in. The one seam at which Google can be replaced by something in process.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, header};
+use tracing::debug;
+use url::Url;
+
+use super::error::{About, GoogleError};
+use crate::model::secret::Secret;
+
+/// The largest answer that is read, in bytes: a page of 2,500 events has about 3 MB.
+const ANSWER_MAX: usize = 32 << 20;
+
+/// A request as a value.
+#[derive(Clone)]
+pub(super) struct Request {
+    /// The method's name at Google, for counts and logs.
+    pub name: &'static str,
+    pub about: About,
+    pub method: Method,
+    pub url: Url,
+    pub access: Option<Secret<String>>,
+    pub if_match: Option<String>,
+    /// Content type and content.
+    pub body: Option<(&'static str, Vec<u8>)>,
+}
+
+/// Sends requests and counts them. Clones share the connections and the counts.
+#[derive(Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    calls: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+}
+
+impl Transport {
+    pub(super) fn new() -> Result<Self, GoogleError> {
+        let http = reqwest::Client::builder()
+            // Google compresses only for agents that say so in their name (guide "Performance tips").
+            .user_agent(concat!("busybridge/", env!("CARGO_PKG_VERSION"), " (gzip)"))
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| GoogleError::Setup(error.to_string()))?;
+        Ok(Transport { http, calls: Arc::default() })
+    }
+
+    /// Calls so far, by method, attempts that failed included.
+    pub(super) fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The body of a successful answer.
+    pub(super) async fn send(&self, request: Request) -> Result<Vec<u8>, GoogleError> {
+        let Request { name, about, method, url, access, if_match, body } = request;
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        let begun = Instant::now();
+        let mut message = self.http.request(method, url);
+        if let Some(access) = access {
+            message = message.bearer_auth(access.reveal());
+        }
+        if let Some(etag) = if_match {
+            message = message.header(header::IF_MATCH, etag);
+        }
+        if let Some((kind, content)) = body {
+            message = message.header(header::CONTENT_TYPE, kind).body(content);
+        }
+        let unreachable = |error: reqwest::Error| GoogleError::Unreachable(error.without_url());
+        let mut answer = message.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let mut content = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(unreachable)? {
+            content.extend_from_slice(&part);
+            if content.len() > ANSWER_MAX {
+                return Err(GoogleError::Nonsense("the answer is too large"));
+            }
+        }
+        debug!(call = name, status = status.as_u16(), ms = begun.elapsed().as_millis(), "asked Google");
+        if status.is_success() {
+            return Ok(content);
+        }
+        Err(GoogleError::of(about, status.as_u16(), retry_after.as_deref(), &content))
+    }
+}

@@ -1,0 +1,248 @@
+//! Google's JSON and our nouns. The one file that names `google_calendar3`, whose types it reads with; what is written is
+//! built by hand, because those types can neither clear a field nor leave one out.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use google_calendar3::api;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    body::{Body, Visibility, When},
+    event::{Answer, Change, Event, Guest, Kind, Rights, Slot},
+    id::{Etag, EventId},
+};
+
+/// The private extended property that says "a program of this kind made me" (specification, "Loop Prevention").
+const TAG: &str = "calendarSyncEngine";
+/// The private extended property that holds the sealed marker.
+const MARKER: &str = "busybridge";
+
+/// Reads one event of a listing, or the answer to a write. `zone` is the calendar's: a series without one repeats in it.
+///
+/// # Errors
+/// The id of an event that makes no sense; empty if it has none.
+pub(super) fn change(text: &str, zone: &str) -> Result<Change, EventId> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(default)]
+        id: String,
+        status: Option<String>,
+    }
+    let Named { id, status } = serde_json::from_str(text).map_err(|_| EventId::from(""))?;
+    let id = EventId::from(id);
+    let event: Option<api::Event> = serde_json::from_str(text).ok();
+    if status.as_deref() == Some("cancelled") {
+        // Of a tombstone only the id is certain (semantics §1.4).
+        let series = event.as_ref().and_then(series).or_else(|| id.as_instance());
+        let etag = event.and_then(|event| event.etag).map(Etag::from);
+        return if id.as_str().is_empty() { Err(id) } else { Ok(Change::Gone { id, series, etag }) };
+    }
+    event.and_then(|event| live(event, &id, zone)).map(|event| Change::Live(Box::new(event))).ok_or(id)
+}
+
+fn live(event: api::Event, id: &EventId, zone: &str) -> Option<Event> {
+    let series = series(&event);
+    let kind = match event.event_type.as_deref() {
+        Some("outOfOffice") => Kind::OutOfOffice,
+        Some("focusTime") => Kind::FocusTime,
+        Some("fromGmail") => Kind::FromGmail,
+        Some("workingLocation") => Kind::WorkingLocation,
+        Some("birthday") => Kind::Birthday,
+        // Also what Google may add one day: it counts by its transparency.
+        _ => Kind::Ordinary,
+    };
+    let ordinary = matches!(event.event_type.as_deref(), None | Some("default"));
+    let organizer = event.organizer.as_ref().is_some_and(|organizer| organizer.self_ == Some(true));
+    let free_hand = organizer || event.guests_can_modify == Some(true);
+    let rights =
+        if ordinary && event.locked != Some(true) && free_hand { Rights::Editable } else { Rights::ReadOnly };
+    let guests: Vec<Guest> = event.attendees.iter().flatten().map(guest).collect();
+    let recurrence = event.recurrence.unwrap_or_default();
+    let when = when(event.start?, event.end?, if recurrence.is_empty() { None } else { Some(zone) })?;
+    let properties = event.extended_properties.and_then(|properties| properties.private).unwrap_or_default();
+    let body = Body {
+        title: event.summary,
+        description: event.description.map(|text| without_conference_block(&text)),
+        location: event.location,
+        when,
+        recurrence,
+        free: event.transparency.as_deref() == Some("transparent"),
+        visibility: match event.visibility.as_deref() {
+            Some("public") => Visibility::Public,
+            Some("private" | "confidential") => Visibility::Private,
+            _ => Visibility::Default,
+        },
+        colour: event.color_id,
+    };
+    let video = event.conference_data.and_then(|conference| {
+        let mut entries = conference.entry_points.into_iter().flatten();
+        entries.find(|entry| entry.entry_point_type.as_deref() == Some("video"))?.uri
+    });
+    Some(Event {
+        id: Some(id.clone()).filter(|id| !id.as_str().is_empty())?,
+        etag: Etag::from(event.etag.unwrap_or_default()),
+        updated: event.updated.map(instant).unwrap_or_default(),
+        series,
+        kind,
+        body: body.canonical(),
+        tentative: event.status.as_deref() == Some("tentative"),
+        answer: guests.iter().find(|guest| guest.own).map(|guest| guest.answer),
+        guests,
+        join_link: event.hangout_link.or(video),
+        rights,
+        marker: properties.get(MARKER).cloned(),
+        tagged: properties.get(TAG).is_some_and(|value| value == "true"),
+    })
+}
+
+/// Later instants give greater texts.
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn series(event: &api::Event) -> Option<(EventId, Slot)> {
+    let series = event.recurring_event_id.clone()?;
+    let original = event.original_start_time.as_ref();
+    let slot = original.and_then(|time| match (time.date, time.date_time) {
+        (Some(day), _) => Some(Slot::Day(day)),
+        (None, at) => at.map(Slot::At),
+    });
+    // The id names the slot, too, should Google have left it out.
+    let slot = slot.or_else(|| EventId::from(event.id.clone()?).as_instance().map(|(_, slot)| slot));
+    Some((series.into(), slot?))
+}
+
+fn guest(attendee: &api::EventAttendee) -> Guest {
+    Guest {
+        name: attendee.display_name.clone().or_else(|| attendee.email.clone()).unwrap_or_else(|| "somebody".into()),
+        answer: match attendee.response_status.as_deref() {
+            Some("accepted") => Answer::Accepted,
+            Some("tentative") => Answer::Maybe,
+            Some("declined") => Answer::Declined,
+            _ => Answer::None,
+        },
+        own: attendee.self_ == Some(true),
+    }
+}
+
+fn when(start: api::EventDateTime, end: api::EventDateTime, series_zone: Option<&str>) -> Option<When> {
+    match (start.date, end.date, start.date_time, end.date_time) {
+        (Some(first), Some(end), _, _) => sane(first).then_some(When::Days { first, end }),
+        (_, _, Some(from), Some(to)) if sane(from.date_naive()) => {
+            let zone = |zone: Option<String>| zone.or_else(|| series_zone.map(str::to_owned));
+            Some(When::Times { start: from, end: to, start_zone: zone(start.time_zone), end_zone: zone(end.time_zone) })
+        }
+        _ => None,
+    }
+}
+
+/// Years that can be written down again.
+fn sane(day: NaiveDate) -> bool {
+    (1..=9998).contains(&chrono::Datelike::year(&day))
+}
+
+/// Without what Google keeps between its own delimiters: it deletes that part when it is written to an event without a
+/// conference, so that a copy with it would never be as asked (semantics §7).
+fn without_conference_block(text: &str) -> String {
+    const EDGE: &str = "-::~:~::";
+    let Some(begin) = text.find(EDGE) else { return text.to_owned() };
+    let Some(end) = text.rfind("::~:~::-") else { return text.to_owned() };
+    if end <= begin {
+        return text.to_owned();
+    }
+    format!("{}{}", &text[..begin], &text[end + EDGE.len()..])
+}
+
+/// The body of a new event of ours.
+pub(super) fn new_event(id: &EventId, marker: &str, body: &Body, zone: &str) -> Value {
+    let mut event = Map::new();
+    event.insert("id".into(), json!(id.as_str()));
+    event.insert("reminders".into(), json!({"useDefault": false}));
+    mark(&mut event, marker);
+    for field in fields_of(body) {
+        let value = value(body, field, zone, None);
+        event.extend(value.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Value::Object(event)
+}
+
+/// The body of a change: the fields in which `to` is not what `from` shows (all without a `from`), and the marker.
+pub(super) fn patch(marker: &str, from: Option<&Body>, to: &Body, revive: bool, zone: &str) -> Value {
+    let mut event = Map::new();
+    mark(&mut event, marker);
+    if revive {
+        event.insert("status".into(), json!("confirmed"));
+    }
+    let fields = from.map_or_else(|| fields_of(to), |from| to.changed(from));
+    for field in fields {
+        event.extend(value(to, field, zone, Some(from)));
+    }
+    Value::Object(event)
+}
+
+/// All fields, by the names of [`Body::changed`]. An instance has no rule of its own to write.
+fn fields_of(body: &Body) -> Vec<&'static str> {
+    let mut fields = vec!["time", "title", "place", "description", "show as", "visibility", "colour"];
+    if !body.recurrence.is_empty() {
+        fields.push("repetition");
+    }
+    fields
+}
+
+fn mark(event: &mut Map<String, Value>, marker: &str) {
+    event.insert("extendedProperties".into(), json!({"private": {TAG: "true", MARKER: marker}}));
+}
+
+/// Google's members for one field; null clears. `patched` is what a change starts from: there the other form of a time has to
+/// be cleared (checklist E12).
+fn value(body: &Body, field: &str, zone: &str, patched: Option<Option<&Body>>) -> Vec<(String, Value)> {
+    let Body { title, description, location, when, recurrence, free, visibility, colour } = body;
+    let one = |name: &str, value: Value| vec![(name.to_owned(), value)];
+    match field {
+        "title" => one("summary", json!(title)),
+        "place" => one("location", json!(location)),
+        "description" => one("description", json!(description)),
+        "show as" => one("transparency", json!(if *free { "transparent" } else { "opaque" })),
+        "visibility" => one(
+            "visibility",
+            json!(match visibility {
+                Visibility::Default => "default",
+                Visibility::Public => "public",
+                Visibility::Private => "private",
+            }),
+        ),
+        "colour" => one("colorId", json!(colour)),
+        "repetition" => one("recurrence", if recurrence.is_empty() { Value::Null } else { json!(recurrence) }),
+        "time" => {
+            let turns = patched.is_some_and(|from| from.is_none_or(|from| from.when.is_days() != when.is_days()));
+            let (start, end) = times(when, (!recurrence.is_empty()).then_some(zone), turns);
+            vec![("start".into(), start), ("end".into(), end)]
+        }
+        other => unreachable!("no field is called {other}"),
+    }
+}
+
+fn times(when: &When, series_zone: Option<&str>, turns: bool) -> (Value, Value) {
+    match when {
+        When::Days { first, end } => {
+            let day = |day: &NaiveDate| match turns {
+                true => json!({"date": day.to_string(), "dateTime": null, "timeZone": null}),
+                false => json!({"date": day.to_string()}),
+            };
+            (day(first), day(end))
+        }
+        When::Times { start, end, start_zone, end_zone } => {
+            let time = |at: &DateTime<Utc>, zone: &Option<String>| {
+                let mut time = json!({"dateTime": at.to_rfc3339_opts(SecondsFormat::Secs, true)});
+                if let Some(zone) = zone.as_deref().or(series_zone) {
+                    time["timeZone"] = json!(zone);
+                }
+                if turns {
+                    time["date"] = Value::Null;
+                }
+                time
+            };
+            (time(start, start_zone), time(end, end_zone))
+        }
+    }
+}
