@@ -126,7 +126,10 @@ async fn reconcile(app: &App, users: &[User], length: Length, out: &mut (dyn Wri
         let before: u64 = app.google.calls().values().sum();
         let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
         let calls = app.google.calls().values().sum::<u64>() - before;
-        print(out, &format!("\nSecond plan ({calls} calls to Google):\n{}\n", render::body(&plan, Lens::Owner, length)))?;
+        print(
+            out,
+            &format!("\nSecond plan ({calls} calls to Google):\n{}\n", render::body(&plan, Lens::Owner, length)),
+        )?;
         in_sync &= plan.is_empty() && plan.unreadable.is_empty() && failed == 0;
     }
     Ok(in_sync)

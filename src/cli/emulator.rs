@@ -32,9 +32,7 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Ending {
     let world = match &arguments.seed {
         Some(path) => seeded(path)?,
-        None => Seed::default()
-            .build(Settings::default(), Clock::system(), Path::new("."))
-            .map_err(Failure::failed)?,
+        None => Seed::default().build(Settings::default(), Clock::system(), Path::new(".")).map_err(Failure::failed)?,
     };
     let accounts: Vec<String> = world.accounts.keys().cloned().collect();
     let core: Shared = Arc::new(Mutex::new(Core::new(world)));

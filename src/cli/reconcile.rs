@@ -13,7 +13,10 @@ use crate::{
         settle::{Next, settle},
         tick::{Mode, Tick, tick},
     },
-    model::{clock::Clock, plan::{Outcome, Plan}},
+    model::{
+        clock::Clock,
+        plan::{Outcome, Plan},
+    },
     planner::render::{self, Length, Lens},
     store::people::User,
 };
@@ -98,13 +101,18 @@ pub async fn sync(arguments: &SyncArguments, settings: &Settings, out: &mut (dyn
         failed += done.failed;
         unreadable += done.last.unreadable.len();
         let held = done.last.held.len();
-        let text = format!("{}: {} changes made, {failed} failed, {held} held, {} in sync\n", user.email, done.changes, done.last.in_sync);
+        let text = format!(
+            "{}: {} changes made, {failed} failed, {held} held, {} in sync\n",
+            user.email, done.changes, done.last.in_sync
+        );
         out.write_all(text.as_bytes()).map_err(Failure::failed)?;
     }
     out.flush().map_err(Failure::failed)?;
     could_read(unreadable)?;
     if failed > 0 {
-        return Err(Failure::failed(format!("{failed} changes failed; the log says why, and the next sync tries again")));
+        return Err(Failure::failed(format!(
+            "{failed} changes failed; the log says why, and the next sync tries again"
+        )));
     }
     Ok(0)
 }

@@ -33,10 +33,14 @@ impl Settings {
         };
         let mut url = |name: &str, default: &str| {
             let text = get(name, default);
-            Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).or_else(|| {
-                wrong.push(format!("{name} is not an address that begins with http:// or https://; write for example {default}"));
-                None
-            })
+            Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).or_else(
+                || {
+                    wrong.push(format!(
+                        "{name} is not an address that begins with http:// or https://; write for example {default}"
+                    ));
+                    None
+                },
+            )
         };
         let public_url = url("PUBLIC_URL", "http://localhost:3000");
         let issuer = url("GOOGLE_ISSUER_URL", Endpoints::ISSUER);
@@ -109,8 +113,9 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let wrong = read(&[("LOG_LEVEL", "verbose"), ("PUBLIC_URL", "http://example.com/x"), ("GOOGLE_ISSUER_URL", "ftp://x")])
-            .unwrap_err();
+        let wrong =
+            read(&[("LOG_LEVEL", "verbose"), ("PUBLIC_URL", "http://example.com/x"), ("GOOGLE_ISSUER_URL", "ftp://x")])
+                .unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
         for name in ["LOG_LEVEL", "PUBLIC_URL", "GOOGLE_ISSUER_URL"] {
             assert!(wrong.iter().any(|w| w.starts_with(name)), "{name}");

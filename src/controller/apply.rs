@@ -21,7 +21,7 @@ use crate::{
     model::{
         body::{Body, Digest},
         event::{Change, Event, Owner},
-        id::{EventId, Etag},
+        id::{Etag, EventId},
         item::{ItemKey, Provenance},
         mapping::{Mapping, Memory},
         plan::{Action, ErrorClass, Outcome, Plan, Skip, Step},
@@ -240,9 +240,7 @@ impl Target<'_> {
                     self.deleted(step, event, *incarnation).await
                 }
                 // No such slot: nothing to cancel.
-                Err(error) if error.class() == ErrorClass::AlreadyGone => {
-                    self.deleted(step, event, *incarnation).await
-                }
+                Err(error) if error.class() == ErrorClass::AlreadyGone => self.deleted(step, event, *incarnation).await,
                 Err(error) => Err(error.into()),
             },
             Action::Delete { event, etag, incarnation } => self.delete(step, access, event, etag, *incarnation).await,
@@ -300,8 +298,7 @@ impl Target<'_> {
 
     /// Notes what Google now shows and that this is what was asked for.
     async fn wrote(&self, step: &Step, shown: Event, incarnation: u32, asked: &Body) -> Result<Outcome, StepError> {
-        let mapping =
-            self.mapping(&shown.id, incarnation, asked.digest(), shown.body.digest(), stands_alone(step));
+        let mapping = self.mapping(&shown.id, incarnation, asked.digest(), shown.body.digest(), stands_alone(step));
         let inside = is_inside_series(step);
         let owner = Owner::Ours(Provenance { key: step.key.clone(), incarnation, in_series: inside });
         let change = Change::Live(Box::new(shown));
@@ -312,8 +309,8 @@ impl Target<'_> {
 
     /// Forgets the item; of a cancelled instance it stays noted that it is to be absent.
     async fn deleted(&self, step: &Step, event: &EventId, incarnation: u32) -> Result<Outcome, StepError> {
-        let mapping = is_inside_series(step)
-            .then(|| self.mapping(event, incarnation, Digest::ABSENT, Digest::ABSENT, false));
+        let mapping =
+            is_inside_series(step).then(|| self.mapping(event, incarnation, Digest::ABSENT, Digest::ABSENT, false));
         self.app.store.remember(self.user.id, &[(step.key.clone(), step.face, mapping)]).await?;
         Ok(Outcome::Done)
     }

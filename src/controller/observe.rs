@@ -23,12 +23,7 @@ use crate::{
         plan::ErrorClass,
         secret::Secret,
     },
-    store::{
-        StoreError,
-        calendars::CalendarRow,
-        mirror::Listing,
-        people::User,
-    },
+    store::{StoreError, calendars::CalendarRow, mirror::Listing, people::User},
     vault::{Vault, marker::ReadMarker},
 };
 
@@ -135,7 +130,11 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), Obser
         }
     };
     if !listing.unreadable.is_empty() {
-        warn!(calendar = row.number, events = listing.unreadable.len(), "some events make no sense and are passed over");
+        warn!(
+            calendar = row.number,
+            events = listing.unreadable.len(),
+            "some events make no sense and are passed over"
+        );
     }
     if row.zone != listing.zone && !listing.zone.is_empty() {
         app.store.set_zone(row.number, &listing.zone).await?;
@@ -145,8 +144,10 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), Obser
         false => app.store.owners(row.number).await?,
     };
     let changes = classify_all(&app.vault, user, row, listing.items, &mut owners);
-    let committed =
-        app.store.commit_listing(row.number, Listing { from: cursor, full: listing.full, next: listing.next, changes }).await;
+    let committed = app
+        .store
+        .commit_listing(row.number, Listing { from: cursor, full: listing.full, next: listing.next, changes })
+        .await;
     match committed {
         Ok(committed) => {
             debug!(calendar = row.number, changed = committed.changed, suspects = committed.suspects, "observed");

@@ -61,7 +61,8 @@ impl GoogleError {
             return GoogleError::Unauthorized;
         }
         // Reasons are words of Google's; anything longer is a text that may repeat what it was given.
-        let word = |text: &str| text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ');
+        let word =
+            |text: &str| text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ');
         let reason = if word(reason) { reason } else { "an unknown reason" };
         GoogleError::Refused { status, reason: reason.into(), about, retry_after: retry_after.and_then(pause) }
     }
@@ -125,7 +126,9 @@ mod tests {
     use super::*;
 
     fn body(reason: &str) -> Vec<u8> {
-        serde_json::json!({"error": {"errors": [{"reason": reason}], "code": 0, "message": "…"}}).to_string().into_bytes()
+        serde_json::json!({"error": {"errors": [{"reason": reason}], "code": 0, "message": "…"}})
+            .to_string()
+            .into_bytes()
     }
 
     #[test]

@@ -56,6 +56,3 @@ fn is_local(url: &Url) -> bool {
         None => false,
     }
 }
-
-#[cfg(test)]
-mod tests;

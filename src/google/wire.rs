@@ -54,8 +54,7 @@ fn live(event: api::Event, id: &EventId, zone: &str) -> Option<Event> {
     let ordinary = matches!(event.event_type.as_deref(), None | Some("default"));
     let organizer = event.organizer.as_ref().is_some_and(|organizer| organizer.self_ == Some(true));
     let free_hand = organizer || event.guests_can_modify == Some(true);
-    let rights =
-        if ordinary && event.locked != Some(true) && free_hand { Rights::Editable } else { Rights::ReadOnly };
+    let rights = if ordinary && event.locked != Some(true) && free_hand { Rights::Editable } else { Rights::ReadOnly };
     let guests: Vec<Guest> = event.attendees.iter().flatten().map(guest).collect();
     let recurrence = event.recurrence.unwrap_or_default();
     let when = when(event.start?, event.end?, if recurrence.is_empty() { None } else { Some(zone) })?;

@@ -196,8 +196,17 @@ fn every_scenario_opens_with_its_claim_and_is_named_after_it() {
 #[test]
 fn the_top_level_is_as_agreed() {
     let agreed = [
-        "Cargo.toml", "Cargo.lock", "src", "views", "migrations", "testdata", "Containerfile", "compose.yml", "README.md",
-        "LICENSE", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "src",
+        "views",
+        "migrations",
+        "testdata",
+        "Containerfile",
+        "compose.yml",
+        "README.md",
+        "LICENSE",
+        "target",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();

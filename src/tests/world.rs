@@ -28,11 +28,7 @@ use crate::{
         snapshot::Policy,
         tokens::Tokens,
     },
-    store::{
-        Store,
-        people::NewUser,
-        tokens::AccountKind,
-    },
+    store::{Store, people::NewUser, tokens::AccountKind},
     vault::Vault,
 };
 
@@ -245,10 +241,8 @@ impl World {
         url.path_segments_mut().unwrap().push(id);
         // The calendar's own account acts: a person at the client, not our consultant's token.
         let url = format!("{url}{path}");
-        let mut request = self
-            .browser
-            .request(method.parse().unwrap(), url)
-            .header("authorization", format!("Bearer dev:{id}"));
+        let mut request =
+            self.browser.request(method.parse().unwrap(), url).header("authorization", format!("Bearer dev:{id}"));
         if !body.is_null() {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -262,8 +256,7 @@ impl World {
     pub async fn command(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let url = format!("{}/_emulator/{path}", self.origin());
         let request = self.browser.request(method.parse().unwrap(), url);
-        let response =
-            request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+        let response = request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
         (status, serde_json::from_str(&text).unwrap_or(json!(text)))

@@ -26,8 +26,7 @@ pub async fn sign_in(
     let scopes = if role == Role::Personal { SCOPES_READ } else { SCOPES_WRITE };
     // Nothing listens there: the answer is read off the redirection.
     let redirect = "http://127.0.0.1:1/auth/callback";
-    let pending =
-        app.oauth.authorization(client_id, scopes, Some(email), redirect).await.map_err(Failure::failed)?;
+    let pending = app.oauth.authorization(client_id, scopes, Some(email), redirect).await.map_err(Failure::failed)?;
     let browser = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(10))
