@@ -32,4 +32,5 @@ CREATE TABLE mirror_events (
     CHECK ((owner = 'ours') = (item_in_series IS NOT NULL))
 ) STRICT;
 
+CREATE INDEX mirror_exceptions ON mirror_events (client_calendar_id, series_event_id, slot) WHERE slot IS NOT NULL;
 CREATE INDEX mirror_suspects ON mirror_events (client_calendar_id) WHERE state = 'suspect';

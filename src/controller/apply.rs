@@ -86,7 +86,7 @@ async fn remember(app: &App, user: &User, snapshot: &Snapshot, plan: &Plan) -> R
                     applied: *applied,
                     shown: *shown,
                     memory: Memory::Kept,
-                    alone: stands_alone(step),
+                    alone: step.beside,
                 }),
                 Action::Dismiss { event, incarnation } => Some(Mapping {
                     event: event.clone(),
@@ -94,7 +94,7 @@ async fn remember(app: &App, user: &User, snapshot: &Snapshot, plan: &Plan) -> R
                     applied: old.map_or(Digest::ABSENT, |m| m.applied),
                     shown: old.map_or(Digest::ABSENT, |m| m.shown),
                     memory: Memory::Dismissed,
-                    alone: stands_alone(step),
+                    alone: step.beside,
                 }),
                 Action::Forget => None,
                 Action::Create { .. }
@@ -110,11 +110,6 @@ async fn remember(app: &App, user: &User, snapshot: &Snapshot, plan: &Plan) -> R
         return Ok(());
     }
     app.store.remember(user.id, &notes).await
-}
-
-/// Whether an exception is kept as an event of its own.
-fn stands_alone(step: &Step) -> bool {
-    step.key.origin.instance.is_some() && !is_inside_series(step)
 }
 
 /// What went wrong with one step.
@@ -205,8 +200,12 @@ impl Target<'_> {
                     Ok(shown) => self.wrote(step, shown, *incarnation, body).await,
                     // An earlier attempt of ours got through, or its event was deleted and the id stays taken.
                     Err(error) if error.class() == ErrorClass::Exists => {
-                        let change = app.google.get(access, &row.id, event, &row.zone).await?;
-                        self.note(&change, key, *incarnation, false).await?;
+                        match app.google.get(access, &row.id, event, &row.zone).await {
+                            Ok(change) => self.note(&change, key, *incarnation, false).await?,
+                            // Taken, and not to be seen: time will tell.
+                            Err(error) if error.class() == ErrorClass::AlreadyGone => {}
+                            Err(error) => return Err(error.into()),
+                        }
                         Ok(Outcome::Skipped(Skip::ChangedMeanwhile))
                     }
                     Err(error) => Err(error.into()),
@@ -298,7 +297,7 @@ impl Target<'_> {
 
     /// Notes what Google now shows and that this is what was asked for.
     async fn wrote(&self, step: &Step, shown: Event, incarnation: u32, asked: &Body) -> Result<Outcome, StepError> {
-        let mapping = self.mapping(&shown.id, incarnation, asked.digest(), shown.body.digest(), stands_alone(step));
+        let mapping = self.mapping(&shown.id, incarnation, asked.digest(), shown.body.digest(), step.beside);
         let inside = is_inside_series(step);
         let owner = Owner::Ours(Provenance { key: step.key.clone(), incarnation, in_series: inside });
         let change = Change::Live(Box::new(shown));

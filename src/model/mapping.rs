@@ -24,6 +24,6 @@ pub struct Mapping {
     /// given, so comparing with what we *sent* would update for ever.
     pub shown: Digest,
     pub memory: Memory,
-    /// An exception kept as an event of its own, because the target's series has no such slot.
+    /// The target's series has no such slot: the exception is kept as an event of its own, beside the series.
     pub alone: bool,
 }

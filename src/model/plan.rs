@@ -73,6 +73,8 @@ pub struct Step {
     pub face: Face,
     pub action: Action,
     pub reason: Reason,
+    /// An exception that is kept as an event of its own, because the target's series has no such slot.
+    pub beside: bool,
     /// For people: when it takes place, and its title at the origin.
     pub when: Option<When>,
     pub title: Option<String>,

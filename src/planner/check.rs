@@ -141,7 +141,8 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
 
 fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     let mut deletions = BTreeMap::new();
-    for step in plan.steps.iter().filter(|s| s.action.deletes() && s.reason != Reason::Duplicate) {
+    for step in plan.steps.iter().filter(|s| matches!(s.action, Action::Delete { .. }) && s.reason != Reason::Duplicate)
+    {
         *deletions.entry(&step.key.target).or_insert(0_usize) += 1;
     }
     let policy = &snapshot.policy;

@@ -142,7 +142,7 @@ impl<'a> Judge<'a, '_> {
         }
         for (slot, mapping) in &group.mappings {
             let Some(slot) = slot else { continue };
-            if mapping.alone {
+            if own_event(mapping) {
                 alone.entry(*slot).or_insert(None);
             } else if !alone.contains_key(slot) {
                 inside.insert(*slot);
@@ -173,7 +173,7 @@ impl<'a> Judge<'a, '_> {
     fn item(&mut self, key: &ItemKey, slot: Option<Slot>, wanted: Option<&Desired>, in_scope: bool) -> Place {
         let observed = self.group.observed.get(&slot).copied().unwrap_or_default();
         let own = observed.iter().filter(|o| !o.in_series);
-        let mapping = self.group.mappings.get(&slot).copied().filter(|m| slot.is_none() || m.alone);
+        let mapping = self.group.mappings.get(&slot).copied().filter(|m| slot.is_none() || own_event(m));
         let spent = own.clone().map(|o| o.incarnation).chain(mapping.map(|m| m.incarnation)).max();
         let mut live: Vec<Live> = own.clone().filter_map(live).collect();
         live.sort_by_key(|l| (mapping.is_some_and(|m| m.event == *l.event), l.incarnation));
@@ -374,7 +374,8 @@ impl<'a> Judge<'a, '_> {
             Some(body.when)
         });
         let title = wanted.and_then(|wanted| wanted.title.clone());
-        Step { key: key.clone(), face: self.face(), action, reason, when, title }
+        let beside = self.group.mappings.get(&key.origin.instance).is_some_and(|mapping| mapping.alone);
+        Step { key: key.clone(), face: self.face(), action, reason, beside, when, title }
     }
 
     /// How the family looks on this target; what has no flow any more is called a block.
@@ -419,6 +420,11 @@ impl<'a> Judge<'a, '_> {
             None => head,
         }
     }
+}
+
+/// Whether what is remembered of an exception is about an event of its own, rather than about an instance of our series.
+fn own_event(mapping: &Mapping) -> bool {
+    mapping.alone || mapping.event.as_instance().is_none()
 }
 
 fn live(observed: &Observed) -> Option<Live<'_>> {

@@ -28,9 +28,10 @@ fn rank(step: &Step) -> (u8, &crate::model::id::CalendarId, Option<chrono::DateT
 pub fn is_inside_series(step: &Step) -> bool {
     match &step.action {
         Action::Amend { .. } | Action::Cancel { .. } => true,
-        Action::Create { .. } | Action::Dismiss { .. } | Action::Forget => false,
-        Action::Update { event, .. } | Action::Delete { event, .. } | Action::Adopt { event, .. } => {
-            step.key.origin.instance.is_some() && event.as_instance().is_some()
-        }
+        Action::Create { .. } | Action::Forget => false,
+        Action::Update { event, .. }
+        | Action::Delete { event, .. }
+        | Action::Adopt { event, .. }
+        | Action::Dismiss { event, .. } => step.key.origin.instance.is_some() && event.as_instance().is_some(),
     }
 }

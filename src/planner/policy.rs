@@ -9,7 +9,8 @@ use crate::model::{
 };
 
 /// Takes out the deletions on every calendar where there are both more than `brake_count` of them and more than
-/// `brake_percent` of what we keep there. The removal of a duplicate does not count.
+/// `brake_percent` of what we keep there. The removal of a duplicate does not count, nor does the cancelling of an instance
+/// that never had a shape of its own: a new series of which many instances were cancelled long ago takes nothing away.
 pub fn brake(snapshot: &Snapshot, steps: Vec<Step>) -> (Vec<Step>, Vec<Held>) {
     let mut deletions = BTreeMap::new();
     for step in steps.iter().filter(|step| counts(step)) {
@@ -41,5 +42,5 @@ pub fn within_range(snapshot: &Snapshot, mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 fn counts(step: &Step) -> bool {
-    step.action.deletes() && step.reason != Reason::Duplicate
+    matches!(step.action, Action::Delete { .. }) && step.reason != Reason::Duplicate
 }

@@ -111,10 +111,12 @@ pub fn summary(plan: &Plan) -> String {
     let creates = count(|a| matches!(a, Action::Create { .. }));
     let updates = count(|a| matches!(a, Action::Update { .. } | Action::Amend { .. }));
     let deletes = count(|a| a.deletes());
+    // What is only to be remembered matches, too.
+    let matching = plan.in_sync + count(|a| matches!(a, Action::Adopt { .. }));
     if creates + updates + deletes + plan.held.len() == 0 {
-        let items = if plan.in_sync == 1 { "item matches" } else { "items match" };
+        let items = if matching == 1 { "item matches" } else { "items match" };
         let calendars = if plan.names.len() == 1 { "calendar" } else { "calendars" };
-        return format!("In sync. {} {items} on {} {calendars}; nothing to do.", plan.in_sync, plan.names.len());
+        return format!("In sync. {matching} {items} on {} {calendars}; nothing to do.", plan.names.len());
     }
     let mut parts = Vec::new();
     for (n, word) in [(creates, "+ create"), (updates, "~ update"), (deletes, "- delete"), (plan.held.len(), "‖ held")]
@@ -123,7 +125,7 @@ pub fn summary(plan: &Plan) -> String {
             parts.push(format!("{word} {n}"));
         }
     }
-    parts.push(format!("in sync {}", plan.in_sync));
+    parts.push(format!("in sync {matching}"));
     parts.join("   ")
 }
 

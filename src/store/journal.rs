@@ -174,7 +174,7 @@ fn head_json(plan: &Plan, titles: bool) -> Value {
 }
 
 fn step_json(step: &Step, titles: bool) -> Value {
-    let Step { key, face, action, reason, when, title } = step;
+    let Step { key, face, action, reason, beside, when, title } = step;
     let mut json = json!({
         "target": key.target.as_str(),
         "origin": {
@@ -185,6 +185,7 @@ fn step_json(step: &Step, titles: bool) -> Value {
         "face": face.word(),
         "action": action_word(action),
         "reason": reason_word(*reason),
+        "beside": beside,
         "when": when.as_ref().map(StoredWhen::from),
     });
     if titles {

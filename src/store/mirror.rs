@@ -271,7 +271,7 @@ impl Store {
                  AND NOT EXISTS (SELECT 1 FROM mirror_events AS seen WHERE seen.client_calendar_id = origin.id
                      AND seen.event_id = ours.item_origin_event_id)
                  AND NOT EXISTS (SELECT 1 FROM mirror_events AS seen WHERE seen.client_calendar_id = origin.id
-                     AND seen.event_id = ours.item_origin_event_id || '_' || ours.item_slot)
+                     AND seen.series_event_id = ours.item_origin_event_id AND seen.slot = ours.item_slot)
              LIMIT ?2",
         )
         .bind(user.0)

@@ -231,7 +231,9 @@ impl Stage {
         let event = event.trim();
         if verb == "insert" {
             let mut body = properties(lines);
-            body["id"] = json!(id(event));
+            if body.get("id").is_none() {
+                body["id"] = json!(id(event));
+            }
             // A new event takes all properties at once, invitations from others by the seed's door.
             let (status, answer) = if body.get("organizer").is_some() {
                 let place = self.world.place(calendar).id.clone();
