@@ -1,4 +1,3 @@
-#![allow(dead_code)]
 mod cli;
 mod controller;
 mod emulator;

@@ -229,6 +229,9 @@ async fn enrol(app: &App, consultant: &Consultant) -> Result<User, Failure> {
         let listed = app.google.calendars(&grant.tokens.access).await.map_err(Failure::failed)?;
         let primary = listed.iter().find(|calendar| calendar.primary);
         let primary = primary.ok_or_else(|| Failure::failed(format!("{email} has no calendar")))?;
+        if *role != Role::Personal && !primary.writable {
+            return Err(Failure::failed(format!("{email} may not write to the calendar {}", primary.name)));
+        }
         app.store
             .connect_calendar(id, token, &primary.id, name, *role, &primary.zone)
             .await

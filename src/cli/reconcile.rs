@@ -81,6 +81,7 @@ pub async fn plan(arguments: &PlanArguments, settings: &Settings, out: &mut (dyn
         out.write_all(text.as_bytes()).map_err(Failure::failed)?;
     }
     out.flush().map_err(Failure::failed)?;
+    app.store.close().await;
     could_read(unreadable)?;
     Ok(if changes { 2 } else { 0 })
 }
@@ -108,6 +109,7 @@ pub async fn sync(arguments: &SyncArguments, settings: &Settings, out: &mut (dyn
         out.write_all(text.as_bytes()).map_err(Failure::failed)?;
     }
     out.flush().map_err(Failure::failed)?;
+    app.store.close().await;
     could_read(unreadable)?;
     if failed > 0 {
         return Err(Failure::failed(format!(

@@ -9,7 +9,7 @@ use crate::{
         plan::{Outcome, Plan},
     },
     planner::{self, render},
-    store::StoreError,
+    store::{StoreError, people::User},
 };
 
 /// How far a tick goes.
@@ -67,5 +67,21 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
     let outcomes = apply::apply(app, &user, &snapshot, &plan).await?;
     let numbered: Vec<_> = outcomes.iter().cloned().enumerate().collect();
     app.store.record_outcomes(journal, &numbered).await?;
+    log(app, &user, journal, &plan, &outcomes).await?;
     Ok(Tick { plan, outcomes })
+}
+
+/// One line for a tick that did something: how many steps, and how they went. What each was, the journal says.
+async fn log(app: &App, user: &User, journal: i64, plan: &Plan, outcomes: &[Outcome]) -> Result<(), StoreError> {
+    let count = |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    let status = if failed == 0 { "success" } else { "failure" };
+    let details = [
+        ("plan", usize::try_from(journal).unwrap_or(0)),
+        ("steps", outcomes.len()),
+        ("failed", failed),
+        ("skipped", count(|outcome| matches!(outcome, Outcome::Skipped(_)))),
+        ("held", plan.held.len()),
+    ];
+    app.store.log(user.id, None, "sync", status, &details).await
 }

@@ -59,6 +59,7 @@ pub enum IcsError {
 ///
 /// # Errors
 /// When it is no calendar export, or ends before its end.
+#[cfg(test)]
 pub fn read(bytes: &[u8]) -> Result<IcsCalendar, IcsError> {
     read_in(bytes, Tz::UTC)
 }

@@ -28,7 +28,6 @@ pub struct Target {
     pub fields: Object,
     /// Of an occurrence that is not stored: the etag of its master.
     pub etag: String,
-    pub stored: bool,
 }
 
 impl Target {
@@ -42,11 +41,11 @@ impl Target {
 pub fn find(world: &World, calendar_id: &str, event_id: &str) -> Option<Target> {
     let calendar = world.calendars.get(calendar_id)?;
     if let Some(stored) = calendar.events.get(event_id) {
-        return Some(Target { fields: stored.fields.clone(), etag: stored.etag(), stored: true });
+        return Some(Target { fields: stored.fields.clone(), etag: stored.etag() });
     }
     let fields = recurrence::instance(calendar, event_id)?;
     let master = calendar.events.get(fields.get("recurringEventId")?.as_str()?)?;
-    Some(Target { fields, etag: master.etag(), stored: false })
+    Some(Target { fields, etag: master.etag() })
 }
 
 fn text<'a>(event: &'a Object, name: &str) -> &'a str {

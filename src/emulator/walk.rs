@@ -234,7 +234,8 @@ impl<'a> Walk<'a> {
             None => Master::None,
             Some(id) => match self.calendar.events.get(id) {
                 None => Master::Absent,
-                Some(master) if master.cancelled() => Master::Cancelled,
+                // Also where the series has become a single event (C35).
+                Some(master) if master.cancelled() || !recurrence::is_master(&master.fields) => Master::Cancelled,
                 Some(_) => Master::Live,
             },
         }

@@ -82,6 +82,7 @@ impl Client {
     }
 
     /// The same at another pace.
+    #[cfg(test)]
     pub fn with_pace(self, pace: Pace) -> Self {
         Client { throttle: Arc::new(Throttle::new(pace)), ..self }
     }

@@ -90,8 +90,6 @@ struct Discovery {
     token_endpoint: Url,
     #[serde(deserialize_with = "address")]
     jwks_uri: Url,
-    #[serde(deserialize_with = "address")]
-    revocation_endpoint: Url,
 }
 
 fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
@@ -231,16 +229,6 @@ impl OAuth {
             expires: self.clock.now() + TimeDelta::seconds(expires_in),
             scopes: if scope.is_empty() { old.scopes.clone() } else { scope },
         })
-    }
-
-    /// Gives a permission back. It ends every token of this account for this client.
-    ///
-    /// # Errors
-    /// When Google cannot be reached or does not know the token.
-    pub async fn revoke(&self, token: &Secret<String>) -> Result<(), GoogleError> {
-        let url = self.discovery().await?.revocation_endpoint;
-        let request = post("oauth.revoke", url, &[("token", token.reveal())]);
-        self.throttle.retry(|| self.transport.send(request.clone())).await.map(|_| ())
     }
 
     /// Checks an id token (OpenID Connect Core §3.1.3.7): RS256 by a key of the issuer, for us, in time, for this sign-in.

@@ -51,6 +51,8 @@ pub(super) struct Throttle {
     accounts: Mutex<BTreeMap<[u8; 16], Arc<DefaultDirectRateLimiter>>>,
 }
 
+/// The longest wait within one call; what takes longer is for a later tick.
+const LONGEST: Duration = Duration::from_secs(8);
 /// Accounts remembered; beyond, all start afresh.
 const ACCOUNTS: usize = 10_000;
 
@@ -83,7 +85,7 @@ impl Throttle {
             initial_interval: self.pace.first_delay,
             current_interval: self.pace.first_delay,
             randomization_factor: 1.0,
-            max_interval: Duration::from_secs(8),
+            max_interval: LONGEST,
             max_elapsed_time: None,
             ..backoff::ExponentialBackoff::default()
         };
@@ -95,8 +97,8 @@ impl Throttle {
                         && attempt < self.pace.tries =>
                 {
                     let delay = delays.next_backoff().unwrap_or_default();
-                    if !delay.is_zero() {
-                        tokio::time::sleep(delay).await;
+                    if !self.pace.first_delay.is_zero() {
+                        tokio::time::sleep(error.retry_after().unwrap_or(delay).min(LONGEST)).await;
                     }
                 }
                 answer => return answer,

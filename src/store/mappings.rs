@@ -84,6 +84,7 @@ impl Store {
     }
 
     /// All that is remembered for a user.
+    #[cfg(test)]
     pub async fn mappings(&self, user: UserId) -> Result<BTreeMap<ItemKey, Mapping>, StoreError> {
         let mut connection = self.reader.acquire().await.when("reading what is remembered")?;
         all(&mut connection, &self.vault, user).await

@@ -266,4 +266,5 @@ impl World {
 async fn organize(app: &App) {
     let secret = Secret::new("demo-secret".to_owned());
     app.store.set_organization("home.example", "busybridge-demo.apps.googleusercontent.com", &secret).await.unwrap();
+    assert_eq!(app.store.organization().await.unwrap().unwrap().domain, "home.example");
 }

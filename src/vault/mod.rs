@@ -183,6 +183,7 @@ impl Vault {
     }
 
     /// What markers call this installation in the open: eight characters, derived from the instance key.
+    #[cfg(test)]
     pub fn installation(&self) -> &str {
         &self.installation
     }

@@ -104,11 +104,6 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of this kind that strikes every request.
-    pub fn new(kind: Kind) -> Self {
-        serde_json::from_value(json!({"kind": kind})).expect("every other field has a default")
-    }
-
     /// What is wrong with the command, as a sentence.
     fn complaint(&self) -> Option<&'static str> {
         if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
@@ -230,6 +225,7 @@ impl Faults {
     }
 
     /// How often a fault has struck; none when it is not armed.
+    #[cfg(test)]
     pub fn hits(&self, id: u64) -> Option<u64> {
         self.armed.iter().find(|a| a.id == id).map(|a| a.hits)
     }

@@ -6,6 +6,7 @@ mod copies;
 mod ids;
 mod kinds;
 mod properties;
+mod series;
 
 use serde_json::{Value, json};
 
