@@ -422,7 +422,7 @@ impl Sim {
     }
 
     /// The database is gone: nothing is remembered, and a listing names no tombstones of events of their own.
-    fn lose_database(&mut self) {
+    fn lose_database(&mut self, proven: bool) {
         self.mappings.clear();
         self.seen = Google {
             origins: self.seen.origins.keys().map(|id| (id.clone(), BTreeMap::new())).collect(),
@@ -430,13 +430,12 @@ impl Sim {
         };
         self.observe();
         self.seen.ours.retain(|_, ours| ours.body.is_some() || ours.in_series);
-        // Origins that ours name and that no listing has are asked about one by one.
+        // Origins that ours name and that no listing has are asked about one by one, unless Google does not answer just then.
         let named: BTreeSet<OriginKey> = self.seen.ours.values().map(|ours| ours.key.series().origin).collect();
-        for families in self.seen.origins.iter_mut() {
-            let (calendar, families) = families;
+        for (calendar, families) in &mut self.seen.origins {
             families.retain(|event, family| {
                 let key = OriginKey { calendar: calendar.clone(), event: event.clone(), instance: None };
-                !matches!(family.head, Some(Origin::Gone)) || named.contains(&key)
+                !matches!(family.head, Some(Origin::Gone)) || proven && named.contains(&key)
             });
         }
     }
@@ -590,10 +589,11 @@ fn history(tape: &[u32]) -> Result<(), TestCaseError> {
             sim.person_acts(&mut tape);
         }
         sim.broken = CALENDARS.iter().filter(|_| tape.one_in(8)).map(|(id, _)| CalendarId::from(*id)).collect();
-        if tape.one_in(10) {
-            sim.lose_database();
-        }
         sim.observe();
+        if tape.one_in(6) {
+            let proven = !tape.one_in(2);
+            sim.lose_database(proven);
+        }
         let snapshot = sim.snapshot();
         let plan = planner::plan(&snapshot);
         promises(&snapshot, &plan)?;
