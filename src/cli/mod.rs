@@ -1,6 +1,7 @@
 //! What operators type. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (and, for `plan`, "there are changes").
 //! Errors are one sentence on standard error that says what is wrong and what to do.
 
+pub mod bench;
 pub mod demo;
 pub mod emulator;
 pub mod reconcile;
@@ -39,6 +40,8 @@ enum Command {
     Sync(reconcile::SyncArguments),
     /// Runs the Google emulator alone
     Emulator(emulator::Arguments),
+    /// Measures planning on this machine
+    Bench(bench::Arguments),
 }
 
 /// Why a command failed: a sentence, and the exit code.
@@ -94,6 +97,7 @@ pub async fn run(
         Command::Plan(arguments) => reconcile::plan(&arguments, &settings, out).await,
         Command::Sync(arguments) => reconcile::sync(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
+        Command::Bench(arguments) => bench::run(&arguments, out),
     };
     match ending {
         Ok(code) => code,

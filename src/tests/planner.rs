@@ -492,7 +492,7 @@ fn shown(sim: &Sim, target: &str) -> Shown {
         for ((_, instance), exception) in live.clone() {
             let Some((series, slot)) = instance.as_instance().filter(|_| exception.in_series) else { continue };
             let plain = time_at(body, &slot);
-            let said = exception.body.as_ref().map(|body| face(body));
+            let said = exception.body.as_ref().map(face);
             if series == *event && said.as_ref() != Some(&plain) {
                 exceptions.insert(slot, said);
             }
