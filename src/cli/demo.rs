@@ -109,6 +109,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
     if !arguments.once {
         watch(&app, &users, &google, &settings, out).await?;
     }
+    app.store.close().await;
     Ok(0)
 }
 
@@ -319,7 +320,10 @@ impl Home {
         match keep {
             None => tempfile::tempdir().map(Home::Passing).map_err(Failure::failed),
             Some(path) => {
-                std::fs::create_dir(path).map_err(|error| {
+                let mut builder = std::fs::DirBuilder::new();
+                #[cfg(unix)]
+                std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+                builder.create(path).map_err(|error| {
                     Failure::usage(format!("the directory {} cannot be made: {error}", path.display()))
                 })?;
                 Ok(Home::Kept(path.to_owned()))

@@ -30,6 +30,12 @@ pub struct Arguments {
 /// # Errors
 /// A sentence for the operator.
 pub async fn run(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Ending {
+    if !arguments.listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "the emulator lets everybody in, so it listens on loopback addresses only, not on {}; use 127.0.0.1 or [::1]",
+            arguments.listen
+        )));
+    }
     let world = match &arguments.seed {
         Some(path) => seeded(path)?,
         None => Seed::default().build(Settings::default(), Clock::system(), Path::new(".")).map_err(Failure::failed)?,

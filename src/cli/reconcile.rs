@@ -70,7 +70,7 @@ pub async fn plan(arguments: &PlanArguments, settings: &Settings, out: &mut (dyn
     let mut unreadable = 0;
     for user in users(&app, &arguments.who).await? {
         let Tick { plan, outcomes: _ } = tick(&app, user.id, mode).await.map_err(Failure::failed)?;
-        changes |= !plan.is_empty();
+        changes |= plan.has_changes();
         unreadable += plan.unreadable.len();
         let text = if arguments.json {
             let json: Value = app.store.plan_json(&plan, false);

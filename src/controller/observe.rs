@@ -61,22 +61,26 @@ impl ObserveError {
 }
 
 /// Brings the mirror of all calendars of a user up to date; says of each how far it may be trusted now. One calendar's failure
-/// is nobody else's.
+/// is nobody else's. With `note`, failures in a row are counted; a dry run does not.
 ///
 /// # Errors
 /// When our own database fails.
-pub async fn observe(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
+pub async fn observe(app: &App, user: &User, note: bool) -> Result<BTreeMap<i64, Freshness>, StoreError> {
     let calendars = app.store.calendars_of(user.id).await?;
     let readings = calendars.iter().map(|row| async {
         let freshness = match calendar(app, user, row).await {
             Ok(()) => {
-                app.store.note_success(row.number).await?;
+                if note && row.failures > 0 {
+                    app.store.note_success(row.number).await?;
+                }
                 Freshness::Current
             }
             Err(error) => match error.why() {
                 Some(why) => {
                     warn!(calendar = row.number, role = row.role.word(), "cannot be read: {error}");
-                    app.store.note_failure(row.number, why).await?;
+                    if note {
+                        app.store.note_failure(row.number, why).await?;
+                    }
                     Freshness::Stale(why)
                 }
                 None => return Err(ours(error)),

@@ -49,7 +49,7 @@ pub enum TickError {
 pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError> {
     let user = app.store.user(user).await?.ok_or(TickError::NoUser)?;
     let freshness = match mode {
-        Mode::Apply | Mode::DryRun => observe::observe(app, &user).await?,
+        Mode::Apply | Mode::DryRun => observe::observe(app, &user, mode == Mode::Apply).await?,
         Mode::Offline => observe::as_of_last_time(app, &user).await?,
     };
     let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;

@@ -146,6 +146,11 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.held.is_empty()
     }
+
+    /// Whether something would change at Google, or waits to.
+    pub fn has_changes(&self) -> bool {
+        !self.held.is_empty() || self.steps.iter().any(|step| step.action.writes())
+    }
 }
 
 /// How a step went.

@@ -357,8 +357,13 @@ impl<'a> Judge<'a, '_> {
         obstacle.is_none()
     }
 
-    /// A change of our memory alone: no guard stands before it.
+    /// A change of our memory alone. Only forgetting waits until both ends are seen: while they are not, nothing is settled.
     fn bookkeeping(&mut self, key: &ItemKey, action: Action, reason: Reason) {
+        let origin = self.snapshot.calendars.get(&key.origin.calendar);
+        let origin_seen = origin.is_none_or(|calendar| calendar.freshness == Freshness::Current);
+        if action == Action::Forget && !(self.target_current() && origin_seen) {
+            return;
+        }
         let step = self.step(key, action, reason, None);
         self.out.steps.push(step);
     }
