@@ -1,6 +1,7 @@
 //! Everything the product promises, tried.
 
 mod conformance;
+mod oracle;
 mod planner;
 mod scenario;
 mod tidy;

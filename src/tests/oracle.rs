@@ -1,0 +1,302 @@
+//! An oracle that is not the planner: random worlds on the emulator, over HTTP, and then a look at what every calendar shows.
+//!
+//! Series are listed unexpanded and expanded here by the `rrule` crate alone; neither the planner, which never expands, nor the
+//! emulator's own expansion is asked.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use rrule::RRuleSet;
+use serde_json::{Value, json};
+
+use super::world::World;
+use crate::{
+    cli::reconcile::settle_down,
+    controller::tick::{Mode, tick},
+    model::calendar::Role,
+};
+
+/// A generator of choices: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    fn of<T: Copy>(&mut self, things: &[T]) -> T {
+        things[usize::try_from(self.roll(things.len() as u64)).unwrap()]
+    }
+}
+
+const NAMES: [&str; 4] = ["home", "acme", "globex", "own"];
+/// What people write on a calendar begins with its name, so that a leak can be found.
+const WORD: &str = "secret-of-";
+
+/// One thing that stands on a calendar: seconds since 1970, end exclusive; days are days of UTC on both sides of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shown {
+    start: i64,
+    end: i64,
+    title: String,
+    free: bool,
+}
+
+/// The span in which calendars are compared: eight weeks with the change of clocks in both zones.
+fn span() -> (DateTime<Utc>, DateTime<Utc>) {
+    ("2026-02-20T00:00:00Z".parse().unwrap(), "2026-04-20T00:00:00Z".parse().unwrap())
+}
+
+/// Everything on a calendar as Google lists it, unexpanded.
+async fn listed(world: &World, calendar: &str) -> Vec<Value> {
+    let (status, answer) = world.as_person(calendar, "GET", "/events?maxResults=2500", Value::Null).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["items"].as_array().cloned().unwrap_or_default()
+}
+
+fn is_ours(item: &Value) -> bool {
+    item["extendedProperties"]["private"]["calendarSyncEngine"] == "true"
+}
+
+fn zone_of(time: &Value) -> Tz {
+    time["timeZone"].as_str().unwrap_or("Europe/Vienna").parse().unwrap()
+}
+
+fn instant(time: &Value) -> DateTime<Utc> {
+    match time["date"].as_str() {
+        Some(day) => day.parse::<NaiveDate>().unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc(),
+        None => DateTime::parse_from_rfc3339(time["dateTime"].as_str().unwrap()).unwrap().to_utc(),
+    }
+}
+
+/// Takes series apart.
+fn expand(items: &[Value]) -> Vec<Shown> {
+    let (from, to) = span();
+    let mut shown = Vec::new();
+    let mut changed: BTreeMap<String, Vec<DateTime<Utc>>> = BTreeMap::new();
+    for item in items {
+        if let Some(series) = item["recurringEventId"].as_str() {
+            changed.entry(series.into()).or_default().push(instant(&item["originalStartTime"]));
+        }
+    }
+    for item in items {
+        // Cancelled, declined and places of work are not there.
+        let guests = item["attendees"].as_array().into_iter().flatten();
+        let declined = guests.into_iter().any(|g| g["self"] == true && g["responseStatus"] == "declined");
+        if item["status"] == "cancelled" || declined || item["eventType"] == "workingLocation" {
+            continue;
+        }
+        let (start, end) = (instant(&item["start"]), instant(&item["end"]));
+        let title = item["summary"].as_str().unwrap_or("").trim_start_matches("🔒 ").to_owned();
+        let free = item["transparency"] == "transparent";
+        let mut starts = vec![start];
+        if let Some(lines) = item["recurrence"].as_array() {
+            let zone = if item["start"]["date"].is_string() { Tz::UTC } else { zone_of(&item["start"]) };
+            let local = start.with_timezone(&zone).format("%Y%m%dT%H%M%S");
+            let mut text = match zone {
+                Tz::UTC => format!("DTSTART:{local}Z"),
+                zone => format!("DTSTART;TZID={zone}:{local}"),
+            };
+            for line in lines {
+                // The crate wants the last day of a series of days as an instant.
+                let line = line.as_str().unwrap().to_owned();
+                let line = if line.ends_with("UNTIL=20260405") { format!("{line}T000000Z") } else { line };
+                text = format!("{text}\n{line}");
+            }
+            let set: RRuleSet = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            let before = rrule::Tz::UTC.from_utc_datetime(&to.naive_utc());
+            starts = set.before(before).all(1000).dates.iter().map(|date| date.with_timezone(&Utc)).collect();
+            let slots = item["id"].as_str().and_then(|id| changed.get(id)).cloned().unwrap_or_default();
+            starts.retain(|start| !slots.contains(start));
+        }
+        for begin in starts {
+            let finish = begin + (end - start);
+            if finish > from && begin < to {
+                let (start, end) = (begin.timestamp(), finish.timestamp());
+                shown.push(Shown { start, end, title: title.clone(), free });
+            }
+        }
+    }
+    shown.sort();
+    shown
+}
+
+/// The union of times, as disjoint spans in order.
+fn union<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> Vec<(i64, i64)> {
+    let mut spans: Vec<(i64, i64)> = shown.into_iter().map(|s| (s.start, s.end)).collect();
+    spans.sort_unstable();
+    let mut merged: Vec<(i64, i64)> = Vec::new();
+    for (start, end) in spans {
+        match merged.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+/// A random event of a person.
+fn event(dice: &mut Dice, calendar: &str, number: u32) -> Value {
+    let day = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap() + TimeDelta::days(i64::try_from(dice.roll(30)).unwrap());
+    let mut event = json!({
+        "id": format!("event{number:05}"),
+        "summary": format!("{WORD}{calendar} {number}"),
+        "description": format!("{WORD}{calendar} text"),
+        "location": format!("{WORD}{calendar} place"),
+    });
+    let days = dice.roll(4) == 0;
+    let zone = dice.of(&["Europe/Vienna", "America/New_York"]);
+    if days {
+        let length = 1 + i64::try_from(dice.roll(2)).unwrap();
+        event["start"] = json!({"date": day.to_string()});
+        event["end"] = json!({"date": (day + TimeDelta::days(length)).to_string()});
+    } else {
+        let hour = 7 + dice.roll(10);
+        event["start"] = json!({"dateTime": format!("{day}T{hour:02}:00:00"), "timeZone": zone});
+        event["end"] = json!({"dateTime": format!("{day}T{hour:02}:45:00"), "timeZone": zone});
+    }
+    if dice.roll(3) == 0 {
+        let until = if days { "20260405" } else { "20260405T120000Z" };
+        let rules = [
+            "RRULE:FREQ=WEEKLY".to_owned(),
+            format!("RRULE:FREQ=DAILY;INTERVAL=2;UNTIL={until}"),
+            "RRULE:FREQ=WEEKLY;COUNT=4".to_owned(),
+        ];
+        let rule = &rules[usize::try_from(dice.roll(3)).unwrap()];
+        event["recurrence"] = json!([rule]);
+    }
+    if dice.roll(5) == 0 {
+        event["transparency"] = json!("transparent");
+    }
+    event
+}
+
+/// Somebody does something on one of the calendars.
+async fn act(world: &World, dice: &mut Dice, number: u32) -> String {
+    let calendar = dice.of(&NAMES);
+    let theirs: Vec<Value> = listed(world, calendar)
+        .await
+        .into_iter()
+        .filter(|item| !is_ours(item) && item["status"] != "cancelled" && item["recurringEventId"].is_null())
+        .collect();
+    let choice = dice.roll(8);
+    if theirs.is_empty() || choice < 4 {
+        let mut body = event(dice, calendar, number);
+        if dice.roll(6) == 0 {
+            // An invitation, declined or accepted.
+            let place = world.place(calendar).id.clone();
+            let answer = dice.of(&["declined", "accepted"]);
+            body["organizer"] = json!({"email": "boss@elsewhere.example"});
+            body["attendees"] =
+                json!([{"email": place, "responseStatus": answer}, {"email": "boss@elsewhere.example"}]);
+            let fields = body.as_object().unwrap().clone();
+            crate::emulator::with(&world.core, |core| crate::emulator::write::seed(&mut core.world, &place, fields))
+                .unwrap();
+        } else {
+            let (status, answer) = world.as_person(calendar, "POST", "/events", body.clone()).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+        return format!("{calendar} insert {body}");
+    }
+    let item = theirs[usize::try_from(dice.roll(theirs.len() as u64)).unwrap()].clone();
+    let mut id = item["id"].as_str().unwrap().to_owned();
+    if item["recurrence"].is_array() && choice < 7 {
+        let path = format!("/events/{id}/instances?maxResults=4");
+        let (_, answer) = world.as_person(calendar, "GET", &path, Value::Null).await;
+        let instances = answer["items"].as_array().cloned().unwrap_or_default();
+        if let Some(instance) = instances.get(usize::try_from(dice.roll(4)).unwrap()) {
+            id = instance["id"].as_str().unwrap().to_owned();
+        }
+    }
+    let path = format!("/events/{id}");
+    let (method, body) = match dice.roll(4) {
+        0 => ("DELETE", Value::Null),
+        1 => ("PATCH", json!({"transparency": dice.of(&["transparent", "opaque"])})),
+        2 => ("PATCH", json!({"summary": format!("{WORD}{calendar} again {number}")})),
+        _ if item["start"]["date"].is_string() => ("PATCH", json!({"colorId": "3"})),
+        _ if id.contains('_') || item["recurrence"].is_null() => {
+            let hour = 7 + dice.roll(10);
+            let time = |minute: u32| json!({"dateTime": format!("2026-03-20T{hour:02}:{minute:02}:00"), "timeZone": "Europe/Vienna"});
+            ("PATCH", json!({"start": time(0), "end": time(30)}))
+        }
+        _ => ("PATCH", json!({"location": format!("{WORD}{calendar} elsewhere")})),
+    };
+    let (status, answer) = world.as_person(calendar, method, &path, body.clone()).await;
+    assert!(status < 300, "{calendar} {method} {id}: {answer}");
+    format!("{calendar} {method} {id} {body}")
+}
+
+/// What a personal calendar holds, version by version.
+async fn versions(world: &World, calendar: &str) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    listed(world, calendar).await.iter().map(|item| (text(&item["id"]), text(&item["etag"]))).collect()
+}
+
+async fn compare(world: &World, history: &str) {
+    let mut people = BTreeMap::new();
+    let mut ours = BTreeMap::new();
+    for name in NAMES {
+        let items = listed(world, name).await;
+        let raw = json!(items).to_string();
+        for other in NAMES.iter().filter(|other| **other != name && (name != "home" || **other == "own")) {
+            assert!(!raw.contains(&format!("{WORD}{other}")), "{name} tells of {other}{history}");
+        }
+        // Of a cancelled instance Google tells little more than its series.
+        let marked: Vec<Value> = items.iter().filter(|item| is_ours(item)).map(|item| item["id"].clone()).collect();
+        let (made, natural): (Vec<Value>, Vec<Value>) =
+            items.into_iter().partition(|item| is_ours(item) || marked.contains(&item["recurringEventId"]));
+        people.insert(name, expand(&natural));
+        ours.insert(name, expand(&made));
+    }
+    let blocking = |names: &[&str]| union(names.iter().flat_map(|name| &people[name]).filter(|shown| !shown.free));
+    assert_eq!(union(&ours["acme"]), blocking(&["home", "globex", "own"]), "acme{history}");
+    assert_eq!(union(&ours["globex"]), blocking(&["home", "acme", "own"]), "globex{history}");
+    assert!(ours["own"].is_empty(), "the personal calendar is never written{history}");
+    let (blocks, copies): (Vec<Shown>, Vec<Shown>) =
+        ours["home"].iter().cloned().partition(|shown| shown.title.starts_with("[BusyBridge]"));
+    assert_eq!(union(&blocks), blocking(&["own"]), "personal blocks at home{history}");
+    let mut expected: Vec<Shown> = people["acme"].iter().chain(&people["globex"]).cloned().collect();
+    expected.sort();
+    assert_eq!(copies, expected, "copies at home{history}");
+}
+
+#[tokio::test]
+async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
+    for seed in 0..20 {
+        let mut dice = Dice(seed);
+        let mut world = World::new().await;
+        let calendars = [
+            ("home", "ada@home.example", Role::Main),
+            ("acme", "ada@acme.example", Role::Client),
+            ("globex", "ada@globex.example", Role::Client),
+            ("own", "ada@gmail.example", Role::Personal),
+        ]
+        .map(|(name, address, role)| (name.to_owned(), address.to_owned(), address.to_owned(), role));
+        world.add("ada", 1, &calendars).await;
+        world.policy("ada").brake_count = usize::MAX;
+        let user = world.people["ada"].user;
+        let mut history = format!("\nseed {seed}");
+        let mut number = 0;
+        for _ in 0..3 {
+            for _ in 0..4 + dice.roll(6) {
+                number += 1;
+                let done = act(&world, &mut dice, number).await;
+                history = format!("{history}\n{done}");
+            }
+            let before = versions(&world, "own").await;
+            let app = world.app("ada");
+            let person = app.store.user(user).await.unwrap().unwrap();
+            let done = settle_down(app, &person).await.unwrap();
+            assert_eq!(done.failed, 0, "{history}");
+            let quiet = tick(app, user, Mode::DryRun).await.unwrap().plan;
+            assert!(!quiet.has_changes(), "{:?}{history}", quiet.steps);
+            assert_eq!(versions(&world, "own").await, before, "the personal calendar is as people left it{history}");
+            compare(&world, &history).await;
+        }
+    }
+}
