@@ -1,5 +1,6 @@
 //! Everything the product promises, tried.
 
+mod cli;
 mod conformance;
 mod oracle;
 mod planner;
