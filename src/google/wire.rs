@@ -245,3 +245,151 @@ fn times(when: &When, series_zone: Option<&str>, turns: bool) -> (Value, Value) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One line of all that was understood.
+    fn told(answer: Result<Change, EventId>) -> String {
+        let place = |series: &Option<(EventId, Slot)>| {
+            series
+                .as_ref()
+                .map_or(String::new(), |(series, slot)| format!(" of {} at {}", series.as_str(), slot.stamp()))
+        };
+        let event = match answer {
+            Err(id) => return format!("unreadable {}", id.as_str()),
+            Ok(Change::Gone { id, series, etag: _ }) => return format!("gone {}{}", id.as_str(), place(&series)),
+            Ok(Change::Live(event)) => *event,
+        };
+        let Body { title, description, location: _, when, recurrence, free, visibility, colour } = &event.body;
+        let mut line =
+            format!("live {}{} {:?} {:?}", event.id.as_str(), place(&event.series), event.kind, event.rights);
+        line += if *free { " free" } else { " busy" };
+        line += &title.as_ref().map_or(String::new(), |title| format!(" \"{title}\""));
+        line += &match when {
+            When::Days { first, end } => format!(" {first}..{end}"),
+            When::Times { start, end, start_zone, .. } => {
+                format!(" {start}..{end} {}", start_zone.as_deref().unwrap_or("nowhere"))
+            }
+        };
+        match visibility {
+            Visibility::Default => {}
+            Visibility::Public => line += " public",
+            Visibility::Private => line += " private",
+        }
+        for rule in recurrence {
+            line += &format!(" repeats {rule}");
+        }
+        line += &colour.as_ref().map_or(String::new(), |colour| format!(" colour {colour}"));
+        line += &description.as_ref().map_or(String::new(), |text| format!(" text \"{text}\""));
+        if event.tentative {
+            line += " tentative";
+        }
+        line += &event.answer.map_or(String::new(), |answer| format!(" answered {answer:?}"));
+        let guests: Vec<&str> = event.guests.iter().map(|guest| guest.name.as_str()).collect();
+        if !guests.is_empty() {
+            line += &format!(" guests {}", guests.join(", "));
+        }
+        line += &event.join_link.map_or(String::new(), |link| format!(" join {link}"));
+        if event.tagged {
+            line += " tagged";
+        }
+        line += &event.marker.map_or(String::new(), |marker| format!(" marker {marker}"));
+        line
+    }
+
+    #[test]
+    fn documents_are_understood_as_google_means_them() {
+        let documents: Vec<Value> = serde_json::from_str(include_str!("../../testdata/wire/documents.json")).unwrap();
+        assert!(documents.len() > 15);
+        for document in documents {
+            let text = document["document"].to_string();
+            assert_eq!(
+                told(change(&text, "Europe/Berlin")),
+                document["expect"].as_str().unwrap(),
+                "{}",
+                document["about"]
+            );
+        }
+    }
+
+    fn body(when: When) -> Body {
+        Body {
+            title: Some("[BusyBridge] Busy".into()),
+            description: None,
+            location: None,
+            when,
+            recurrence: Vec::new(),
+            free: false,
+            visibility: Visibility::Private,
+            colour: None,
+        }
+    }
+
+    fn times(zone: Option<&str>) -> When {
+        let zone = zone.map(str::to_owned);
+        When::Times {
+            start: "2026-03-02T08:00:00Z".parse().unwrap(),
+            end: "2026-03-02T09:00:00Z".parse().unwrap(),
+            start_zone: zone.clone(),
+            end_zone: zone,
+        }
+    }
+
+    fn days() -> When {
+        When::Days { first: "2026-03-02".parse().unwrap(), end: "2026-03-03".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_new_event_says_what_it_must_and_nothing_more() {
+        let id = EventId::from("abc0");
+        let mark = json!({"private": {"calendarSyncEngine": "true", "busybridge": "v1.x.y"}});
+        assert_eq!(
+            new_event(&id, "v1.x.y", &body(times(None)), "Europe/Vienna"),
+            json!({
+                "id": "abc0", "summary": "[BusyBridge] Busy", "transparency": "opaque", "visibility": "private",
+                "start": {"dateTime": "2026-03-02T08:00:00Z"}, "end": {"dateTime": "2026-03-02T09:00:00Z"},
+                "reminders": {"useDefault": false}, "extendedProperties": mark,
+            })
+        );
+        let mut series = body(times(None));
+        series.recurrence = vec!["RRULE:FREQ=DAILY".into()];
+        let event = new_event(&id, "v1.x.y", &series, "Europe/Vienna");
+        assert_eq!(event["start"], json!({"dateTime": "2026-03-02T08:00:00Z", "timeZone": "Europe/Vienna"}));
+        assert_eq!(event["recurrence"], json!(["RRULE:FREQ=DAILY"]));
+        assert_eq!(new_event(&id, "v1.x.y", &body(days()), "UTC")["end"], json!({"date": "2026-03-03"}));
+    }
+
+    #[test]
+    fn a_change_names_what_changed_and_the_marker() {
+        let mark = json!({"private": {"calendarSyncEngine": "true", "busybridge": "v1.x.y"}});
+        let from = Body { description: Some("old".into()), ..body(times(Some("Europe/Vienna"))) };
+        let check = |to: &Body, revive: bool, mut expected: Value| {
+            expected["extendedProperties"] = mark.clone();
+            assert_eq!(patch("v1.x.y", Some(&from), to, revive, "Europe/Vienna"), expected);
+        };
+        check(&from, false, json!({}));
+        check(&Body { title: Some("New".into()), ..from.clone() }, false, json!({"summary": "New"}));
+        check(&Body { description: None, ..from.clone() }, false, json!({"description": null}));
+        check(&from, true, json!({"status": "confirmed"}));
+        // Where no zone is asked for, the calendar's own is as good.
+        check(&Body { when: times(None), ..from.clone() }, false, json!({}));
+        check(
+            &Body { when: days(), ..from.clone() },
+            false,
+            json!({"start": {"date": "2026-03-02", "dateTime": null, "timeZone": null},
+                "end": {"date": "2026-03-03", "dateTime": null, "timeZone": null}}),
+        );
+    }
+
+    #[test]
+    fn no_write_can_reach_a_guest() {
+        let full = Body { colour: Some("3".into()), location: Some("x".into()), ..body(days()) };
+        for written in [new_event(&"abc0".into(), "m", &full, "UTC"), patch("m", None, &full, true, "UTC")] {
+            for name in ["attendees", "conferenceData", "attachments", "source", "guestsCanModify"] {
+                assert!(written.get(name).is_none(), "{name}");
+            }
+        }
+    }
+}
