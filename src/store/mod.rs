@@ -265,3 +265,6 @@ fn stamp(at: DateTime<Utc>) -> String {
 fn instant(table: &'static str, text: &str) -> Result<DateTime<Utc>, StoreError> {
     DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| StoreError::Format { table })
 }
+
+#[cfg(test)]
+mod tests;
