@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -335,7 +335,12 @@ impl Client {
         self.throttle
             .retry(|| async {
                 self.throttle.turn(account).await;
-                self.transport.send(request.clone()).await
+                let body = self.transport.send(request.clone()).await?;
+                // A page of something in between, told apart while it can still be tried again.
+                if request.method != Method::DELETE && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+                    return Err(GoogleError::Nonsense("the answer is no JSON"));
+                }
+                Ok(body)
             })
             .await
     }

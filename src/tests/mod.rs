@@ -1,6 +1,7 @@
 //! Everything the product promises, tried.
 
 mod cli;
+mod client;
 mod conformance;
 mod oracle;
 mod planner;
