@@ -474,7 +474,7 @@ async fn an_identity_for_another_program_or_with_a_broken_signature_is_refused()
         ("code_verifier", pending.verifier.reveal()),
     ];
     let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let request = reqwest::Client::new().post(format!("{}/token", world.origin()));
+    let request = reqwest::Client::builder().build().unwrap().post(format!("{}/token", world.origin()));
     let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
     let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
     let token = answer["id_token"].as_str().unwrap().to_owned();
