@@ -172,7 +172,11 @@ pub(super) fn patch(marker: &str, from: Option<&Body>, to: &Body, revive: bool, 
     if revive {
         event.insert("status".into(), json!("confirmed"));
     }
-    let fields = from.map_or_else(|| fields_of(to), |from| to.changed(from));
+    let mut fields = from.map_or_else(|| fields_of(to), |from| to.changed(from));
+    // What begins to repeat has to say in which zone (checklist C01).
+    if fields.contains(&"repetition") && !to.recurrence.is_empty() && !fields.contains(&"time") {
+        fields.push("time");
+    }
     for field in fields {
         event.extend(value(to, field, zone, Some(from)));
     }
