@@ -1,6 +1,7 @@
 //! Connected calendars, how far each has been read, and how often reading failed in a row.
 
 use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
 
 use super::{Attempt, Store, StoreError, instant, tokens::TokenId};
 use crate::model::{
@@ -89,8 +90,8 @@ fn why_word(why: Why) -> &'static str {
 }
 
 impl Store {
-    /// Connects a calendar, or connects it anew. Through another account it is read from the start again, since that account
-    /// may see more or less of it. The number stays the same.
+    /// Connects a calendar, or connects it anew. Through another account or in another role it is read from the start again,
+    /// since that account may see more or less of it, and of each role other details are kept. The number stays the same.
     ///
     /// # Errors
     /// If the account is not this user's, or a second main calendar is connected.
@@ -104,8 +105,8 @@ impl Store {
         zone: &str,
     ) -> Result<i64, StoreError> {
         let mut transaction = self.write().await?;
-        let before: Option<i64> = sqlx::query_scalar(
-            "SELECT oauth_token_id FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
+        let before: Option<(i64, String)> = sqlx::query_as(
+            "SELECT oauth_token_id, calendar_type FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
         )
         .bind(user.0)
         .bind(calendar.as_str())
@@ -130,13 +131,24 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .when("connecting a calendar")?;
+        let same = before == Some((token.0, role.word().to_owned()));
         sqlx::query(
             "INSERT INTO calendar_sync_state (client_calendar_id) VALUES (?1)
              ON CONFLICT (client_calendar_id) DO UPDATE SET consecutive_failures = 0, last_error = NULL,
                  last_error_at = NULL, sync_token = CASE WHEN ?2 THEN sync_token END",
         )
         .bind(number)
-        .bind(before == Some(token.0))
+        .bind(same)
+        .execute(&mut *transaction)
+        .await
+        .when("connecting a calendar")?;
+        // What is listed again under the etag of a row counts as known. Without one each living row is written anew, with what
+        // this account sees and this role keeps.
+        sqlx::query(
+            "UPDATE mirror_events SET etag = NULL WHERE client_calendar_id = ?1 AND state <> 'tombstone' AND NOT ?2",
+        )
+        .bind(number)
+        .bind(same)
         .execute(&mut *transaction)
         .await
         .when("connecting a calendar")?;
@@ -146,17 +158,8 @@ impl Store {
 
     /// The calendars of a user, in the order in which they were connected.
     pub async fn calendars_of(&self, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone, sync_token,
-                 listed_at, consecutive_failures
-             FROM client_calendars JOIN calendar_sync_state ON client_calendar_id = id
-             WHERE user_id = ? ORDER BY id",
-        )
-        .bind(user.0)
-        .fetch_all(&self.reader)
-        .await
-        .when("listing calendars")?;
-        rows.into_iter().map(CalendarRow::try_from).collect()
+        let mut connection = self.reader.acquire().await.when("listing calendars")?;
+        all(&mut connection, user).await
     }
 
     /// Notes the zone of a calendar; writes only if it is another than before.
@@ -209,4 +212,19 @@ impl Store {
             .when("giving up a cursor")?;
         Ok(())
     }
+}
+
+/// The calendars of a user, in a transaction of the caller's.
+pub(super) async fn all(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone, sync_token,
+             listed_at, consecutive_failures
+         FROM client_calendars JOIN calendar_sync_state ON client_calendar_id = id
+         WHERE user_id = ? ORDER BY id",
+    )
+    .bind(user.0)
+    .fetch_all(connection)
+    .await
+    .when("listing calendars")?;
+    rows.into_iter().map(CalendarRow::try_from).collect()
 }

@@ -257,7 +257,8 @@ impl Store {
     }
 
     /// Origins that events of ours name and that their calendar's mirror has never heard of, as after the loss of a database:
-    /// the number of the origin's calendar, and the event (for an exception that stands alone, the instance).
+    /// the number of the origin's calendar, and the event (for an exception that stands alone, the instance). Only of calendars
+    /// whose last reading was complete: of the others nothing can be asked now, and they must not crowd out those that answer.
     pub async fn unproven_origins(&self, user: UserId, limit: usize) -> Result<Vec<(i64, EventId)>, StoreError> {
         let rows: Vec<(i64, String)> = sqlx::query_as(
             "SELECT DISTINCT origin.id,
@@ -267,6 +268,8 @@ impl Store {
              JOIN mirror_events AS ours ON ours.client_calendar_id = target.id
              JOIN client_calendars AS origin
                  ON origin.user_id = target.user_id AND origin.google_calendar_id = ours.item_origin_calendar_id
+             JOIN calendar_sync_state AS reading ON reading.client_calendar_id = origin.id
+                 AND reading.sync_token IS NOT NULL AND reading.consecutive_failures = 0
              WHERE target.user_id = ?1 AND ours.owner = 'ours' AND ours.state <> 'tombstone' AND ours.item_in_series = 0
                  AND NOT EXISTS (SELECT 1 FROM mirror_events AS seen WHERE seen.client_calendar_id = origin.id
                      AND seen.event_id = ours.item_origin_event_id)

@@ -1,5 +1,7 @@
 //! The home organization and its consultants.
 
+use sqlx::SqliteConnection;
+
 use super::{Attempt, Store, StoreError};
 use crate::{
     model::{id::UserId, secret::Secret},
@@ -117,13 +119,8 @@ impl Store {
 
     /// The consultant of this number.
     pub async fn user(&self, user: UserId) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> =
-            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE id = ?")
-                .bind(user.0)
-                .fetch_optional(&self.reader)
-                .await
-                .when("reading a user")?;
-        Ok(row.map(User::from))
+        let mut connection = self.reader.acquire().await.when("reading a user")?;
+        one(&mut connection, user).await
     }
 
     /// All consultants, in the order in which they came.
@@ -135,6 +132,17 @@ impl Store {
                 .when("listing users")?;
         Ok(rows.into_iter().map(User::from).collect())
     }
+}
+
+/// One consultant, in a transaction of the caller's.
+pub(super) async fn one(connection: &mut SqliteConnection, user: UserId) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> =
+        sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE id = ?")
+            .bind(user.0)
+            .fetch_optional(connection)
+            .await
+            .when("reading a user")?;
+    Ok(row.map(User::from))
 }
 
 type UserRow = (i64, String, String, String, bool);

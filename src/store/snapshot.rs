@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attempt, Store, StoreError, mappings, mirror::provenance, open_sealed, stored};
+use futures::TryStreamExt;
+
+use super::{Attempt, Store, StoreError, calendars, mappings, mirror::provenance, open_sealed, people, stored};
 use crate::{
     model::{
         calendar::{Calendar, Freshness},
@@ -42,9 +44,9 @@ impl Store {
         freshness: &BTreeMap<i64, Freshness>,
         policy: Policy,
     ) -> Result<Snapshot, StoreError> {
-        let person = self.user(user).await?.ok_or(StoreError::NoSuchUser)?;
-        let calendars: BTreeMap<i64, Calendar> = self
-            .calendars_of(user)
+        let mut transaction = self.read().await?;
+        let person = people::one(&mut transaction, user).await?.ok_or(StoreError::NoSuchUser)?;
+        let calendars: BTreeMap<i64, Calendar> = calendars::all(&mut transaction, user)
             .await?
             .into_iter()
             .map(|row| {
@@ -59,25 +61,19 @@ impl Store {
                 (row.number, calendar)
             })
             .collect();
-        let mut transaction = self.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(
+        let mut origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>> = BTreeMap::new();
+        let mut observed: BTreeMap<ItemKey, Vec<Observed>> = BTreeMap::new();
+        // One by one, so that events are opened while SQLite's thread looks for the next.
+        let mut rows = sqlx::query_as::<_, Row>(
             "SELECT client_calendar_id, event_id, owner, series_event_id, slot, item_origin_calendar_id,
                  item_origin_event_id, item_slot, item_incarnation, item_in_series, event_encrypted
              FROM mirror_events JOIN client_calendars ON client_calendars.id = client_calendar_id
              WHERE user_id = ? AND owner <> 'foreign'",
         )
         .bind(user.0)
-        .fetch_all(&mut *transaction)
-        .await
-        .when("reading the mirror")?;
-        let mappings = mappings::all(&mut transaction, &self.vault, user).await?;
-        transaction.commit().await.when("reading the mirror")?;
-
-        let mut origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>> = BTreeMap::new();
-        let mut observed: BTreeMap<ItemKey, Vec<Observed>> = BTreeMap::new();
-        for row in rows {
-            // Connected since the calendars were read: the next tick sees it.
-            let Some(calendar) = calendars.get(&row.client_calendar_id) else { continue };
+        .fetch(&mut *transaction);
+        while let Some(row) = rows.try_next().await.when("reading the mirror")? {
+            let calendar = calendars.get(&row.client_calendar_id).ok_or(StoreError::Format { table: TABLE })?;
             let event = self.event_of(&row)?;
             if row.owner == "ours" {
                 let (key, ours) = ours(&calendar.id, row, event).ok_or(StoreError::Format { table: TABLE })?;
@@ -94,6 +90,9 @@ impl Store {
                 }
             }
         }
+        drop(rows);
+        let mappings = mappings::all(&mut transaction, &self.vault, user).await?;
+        transaction.commit().await.when("reading the mirror")?;
         Ok(Snapshot {
             user,
             email: person.email,
