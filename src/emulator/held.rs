@@ -29,7 +29,7 @@ pub fn seed(world: &mut World, calendar_id: &str, event: Object) -> Result<Strin
         None => None,
     };
     if let Some(original) = &original {
-        event.insert("originalStartTime".into(), original.to_json());
+        event.insert("originalStartTime".into(), original.json());
     }
     let series_id = write::text(&event, "recurringEventId").map(str::to_owned);
     let id = match (write::text(&event, "id"), &series_id, &original) {

@@ -11,15 +11,14 @@
 //! | starts at another time  | stay, go, or move with it: `Settings::exception_on_master_shift` (C14)    |
 //! | changes otherwise       | keep their own changes (C13), or follow where they had none (a switch)    |
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{
     recurrence::{self, Slot},
     settings::ExceptionShift,
     state::{Object, World},
-    validate::{Moment, instant_of, moment},
+    time::{self, Point},
 };
 
 /// What a write is aimed at: a stored event, or an occurrence that its series implies.
@@ -210,10 +209,10 @@ fn whole_days(length: TimeDelta) -> i64 {
 /// A slot in the form in which `master` has its start.
 fn slot_time(master: &Object, slot: &Slot) -> Value {
     match slot.day {
-        Some(day) => Moment::Day(day).to_json(),
+        Some(day) => Point::Day(day).json(),
         None => {
             let zone = master.get("start").and_then(|s| s.get("timeZone")).and_then(Value::as_str);
-            Moment::Instant(slot.start, zone.and_then(|z| z.parse().ok()).unwrap_or(Tz::UTC)).to_json()
+            Point::Instant(slot.start, time::zone(zone.unwrap_or("UTC"))).json()
         }
     }
 }
@@ -249,17 +248,14 @@ pub fn visibility(old: &Object, new: &mut Object) -> bool {
 }
 
 /// The stamp by which an occurrence's id names its slot (C03, C04).
-pub fn stamp(original: &Moment) -> String {
+pub fn stamp(original: &Point) -> String {
     match original {
-        Moment::Day(day) => day.format("%Y%m%d").to_string(),
-        Moment::Instant(instant, _) => instant.format("%Y%m%dT%H%M%SZ").to_string(),
+        Point::Day(day) => day.format("%Y%m%d").to_string(),
+        Point::Instant(instant, _) => instant.format("%Y%m%dT%H%M%SZ").to_string(),
     }
 }
 
 /// The instant of a start; an all-day one begins at midnight in the calendar's zone.
 pub fn instant(value: Option<&Value>, calendar_zone: &str) -> Option<DateTime<Utc>> {
-    match moment(value, "start", calendar_zone).ok()? {
-        Moment::Instant(instant, _) => Some(instant),
-        Moment::Day(day) => Some(instant_of(day.and_time(NaiveTime::MIN), calendar_zone.parse().unwrap_or(Tz::UTC))),
-    }
+    Point::read(value, calendar_zone).map(|point| point.instant(calendar_zone))
 }

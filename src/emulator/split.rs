@@ -1,8 +1,7 @@
 //! What a person does to events in Google's own pages and no API call does: duplicate an event, change "this and following
 //! events" (checklist C16–C18, C20, F11, F12), answer an invitation in the mail (G02).
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
     recurrence::{self, Slot},
     series,
     state::{Object, World},
-    validate::instant_of,
+    time::{self, instant_of},
     write::{self, commit},
 };
 
@@ -122,10 +121,9 @@ pub fn ui_split(world: &mut World, calendar_id: &str, master_id: &str, slot_stam
 }
 
 fn instant_of_stamp(stamp: &str, calendar_zone: &str) -> Option<DateTime<Utc>> {
-    let zone: Tz = calendar_zone.parse().unwrap_or(Tz::UTC);
     NaiveDateTime::parse_from_str(stamp, "%Y%m%dT%H%M%SZ").map(|utc| utc.and_utc()).ok().or_else(|| {
         let day = NaiveDate::parse_from_str(stamp, "%Y%m%d").ok()?;
-        Some(instant_of(day.and_time(NaiveTime::MIN), zone))
+        Some(time::midnight(day, time::zone(calendar_zone)))
     })
 }
 
@@ -151,10 +149,10 @@ fn divide(master: &Object, slot: &Slot, previous: &Slot, calendar_zone: &str) ->
             }
             continue;
         }
-        // RDATE and EXDATE: each value goes to its side.
-        let zone = head.split(';').find_map(|part| part.strip_prefix("TZID=")).unwrap_or(calendar_zone);
-        let (early, late): (Vec<&str>, Vec<&str>) =
-            value.split(',').partition(|date| value_instant(date, zone).is_some_and(|instant| instant < slot.start));
+        // RDATE and EXDATE: each value goes to its side. A local time is meant in the series' zone.
+        let named = head.split(';').find_map(|part| part.strip_prefix("TZID="));
+        let zone = named.unwrap_or_else(|| series_zone(master, calendar_zone));
+        let (early, late): (Vec<&str>, Vec<&str>) = value.split(',').partition(|date| is_before(date, zone, slot));
         for (dates, side) in [(early, &mut before), (late, &mut after)] {
             if !dates.is_empty() {
                 side.push(format!("{head}:{}", dates.join(",")));
@@ -164,12 +162,22 @@ fn divide(master: &Object, slot: &Slot, previous: &Slot, calendar_zone: &str) ->
     (before.into(), after.into())
 }
 
-fn value_instant(value: &str, zone: &str) -> Option<DateTime<Utc>> {
+/// The zone in which a series is expanded; an all-day one lies in its calendar's.
+fn series_zone<'a>(master: &'a Object, calendar_zone: &'a str) -> &'a str {
+    master.get("start").and_then(|s| s.get("timeZone")).and_then(Value::as_str).unwrap_or(calendar_zone)
+}
+
+/// Whether a value of RDATE or EXDATE lies before the slot; a bare day is compared with the slot's day.
+fn is_before(value: &str, zone: &str, slot: &Slot) -> bool {
     let first = value.split('/').next().unwrap_or(value);
-    if let Ok(local) = NaiveDateTime::parse_from_str(first, "%Y%m%dT%H%M%S") {
-        return Some(instant_of(local, zone.parse().unwrap_or(Tz::UTC)));
+    if let Ok(day) = NaiveDate::parse_from_str(first, "%Y%m%d") {
+        return day < slot.day.unwrap_or_else(|| slot.start.with_timezone(&time::zone(zone)).date_naive());
     }
-    instant_of_stamp(first, zone)
+    let instant = match NaiveDateTime::parse_from_str(first, "%Y%m%dT%H%M%S") {
+        Ok(local) => Some(instant_of(local, time::zone(zone))),
+        Err(_) => instant_of_stamp(first, zone),
+    };
+    instant.is_some_and(|instant| instant < slot.start)
 }
 
 /// How many occurrences the rule alone makes before the slot: EXDATEs count against COUNT, RDATEs do not.
@@ -185,9 +193,8 @@ fn until(master: &Object, slot: &Slot, previous: &Slot, calendar_zone: &str) -> 
     if let Some(day) = slot.day {
         return (day - TimeDelta::days(1)).format("%Y%m%d").to_string();
     }
-    let named = master.get("start").and_then(|s| s.get("timeZone")).and_then(Value::as_str).unwrap_or(calendar_zone);
-    let zone: Tz = named.parse().unwrap_or(Tz::UTC);
-    let midnight = instant_of(slot.start.with_timezone(&zone).date_naive().and_time(NaiveTime::MIN), zone);
+    let zone = time::zone(series_zone(master, calendar_zone));
+    let midnight = time::midnight(slot.start.with_timezone(&zone).date_naive(), zone);
     let end = if previous.start < midnight { midnight } else { slot.start } - TimeDelta::seconds(1);
     end.format("%Y%m%dT%H%M%SZ").to_string()
 }

@@ -4,11 +4,16 @@
 //! instants with the offset of the event's own zone and that zone attached, no defaults spelt out, no empty texts or lists,
 //! extended properties within their limits. Nothing here looks at the world, so a refusal has changed nothing.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, Offset, SecondsFormat, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use super::{http::ApiError, recurrence, state::Object};
+use super::{
+    http::ApiError,
+    recurrence,
+    state::Object,
+    time::{Point, instant_of},
+};
 
 /// How strictly an event is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,28 +22,6 @@ pub enum Strictness {
     Written,
     /// As Google itself may hold it: a seed may show what no client can write (empty time ranges, unknown event types).
     Held,
-}
-
-/// When something starts or ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// An all-day bound; as an end it is exclusive.
-    Day(NaiveDate),
-    /// An instant, and the zone it was meant in.
-    Instant(DateTime<Utc>, Tz),
-}
-
-impl Moment {
-    /// The form in which it is stored (checklist M01, M02, M06).
-    pub fn to_json(&self) -> Value {
-        match self {
-            Moment::Day(day) => json!({"date": day.format("%Y-%m-%d").to_string()}),
-            Moment::Instant(instant, zone) => json!({
-                "dateTime": instant.with_timezone(zone).to_rfc3339_opts(SecondsFormat::Secs, true),
-                "timeZone": zone.name(),
-            }),
-        }
-    }
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {
@@ -51,7 +34,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
 /// # Errors
 /// 400 `required` when there is no time at all; 400 `invalid` for both a date and a time, an unreadable one, or a zone that
 /// is no IANA name (E23, M09).
-pub fn moment(value: Option<&Value>, name: &str, calendar_zone: &str) -> Result<Moment, ApiError> {
+pub fn moment(value: Option<&Value>, name: &str, calendar_zone: &str) -> Result<Point, ApiError> {
     let text = |field| value.and_then(|v| v.get(field)).and_then(Value::as_str);
     let zone = match text("timeZone") {
         Some(zone) => {
@@ -63,7 +46,7 @@ pub fn moment(value: Option<&Value>, name: &str, calendar_zone: &str) -> Result<
         (None, None) => Err(ApiError::new(400, "required", format!("Missing {name} time."))),
         (Some(_), Some(_)) => Err(invalid(format!("Invalid {name} time."))),
         (Some(date), None) => NaiveDate::parse_from_str(date, "%Y-%m-%d")
-            .map(Moment::Day)
+            .map(Point::Day)
             .map_err(|_| invalid(format!("Invalid value for: {name}.date"))),
         (None, Some(time)) => {
             let attached = zone.unwrap_or_else(|| calendar_zone.parse().unwrap_or(Tz::UTC));
@@ -74,19 +57,7 @@ pub fn moment(value: Option<&Value>, name: &str, calendar_zone: &str) -> Result<
                     .map_err(|_| invalid(format!("Invalid value for: {name}.dateTime")))?,
             };
             let whole = instant - TimeDelta::nanoseconds(i64::from(instant.timestamp_subsec_nanos()));
-            Ok(Moment::Instant(whole, attached))
-        }
-    }
-}
-
-/// The instant of a wall-clock time: the first of two, and in a spring gap shifted forward by the gap (C27).
-pub fn instant_of(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant.with_timezone(&Utc),
-        LocalResult::None => {
-            // The offset before the gap carries the clock over it.
-            let before = zone.offset_from_utc_datetime(&(local - TimeDelta::days(1))).fix().local_minus_utc();
-            (local - TimeDelta::seconds(i64::from(before))).and_utc()
+            Ok(Point::Instant(whole, attached))
         }
     }
 }
@@ -119,8 +90,8 @@ fn times(event: &mut Object, calendar_zone: &str, strictness: Strictness) -> Res
     let start = moment(event.get("start"), "start", calendar_zone)?;
     let mut end = moment(event.get("end"), "end", calendar_zone)?;
     let empty = match (&start, &end) {
-        (Moment::Day(start), Moment::Day(end)) => end <= start,
-        (Moment::Instant(start, _), Moment::Instant(end, _)) => end <= start,
+        (Point::Day(start), Point::Day(end)) => end <= start,
+        (Point::Instant(start, _), Point::Instant(end, _)) => end <= start,
         _ => return Err(invalid("The start and end times must either both be date or both be dateTime.")),
     };
     if empty && strictness == Strictness::Written {
@@ -134,14 +105,14 @@ fn times(event: &mut Object, calendar_zone: &str, strictness: Strictness) -> Res
             return Err(ApiError::new(400, "required", "Missing time zone definition for start time."));
         }
         let lines: Vec<String> = lines.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        recurrence::check(&lines, &start.to_json())?;
+        recurrence::check(&lines, &start.json())?;
         // A series has one zone.
-        if let (Moment::Instant(_, zone), Moment::Instant(_, end_zone)) = (&start, &mut end) {
+        if let (Point::Instant(_, zone), Point::Instant(_, end_zone)) = (&start, &mut end) {
             *end_zone = *zone;
         }
     }
-    event.insert("start".into(), start.to_json());
-    event.insert("end".into(), end.to_json());
+    event.insert("start".into(), start.json());
+    event.insert("end".into(), end.json());
     Ok(())
 }
 

@@ -111,7 +111,7 @@ pub fn import(world: &mut World, caller: &Caller, calendar: &str, request: &Requ
             let id = format!("{master}_{}", series::stamp(original));
             event.remove("recurrence");
             event.insert("recurringEventId".into(), master.as_str().into());
-            event.insert("originalStartTime".into(), original.to_json());
+            event.insert("originalStartTime".into(), original.json());
             series::find(world, &calendar_id, &id).map(|t| (id.clone(), t.fields)).or(Some((id, Object::new())))
         }
         None => known,

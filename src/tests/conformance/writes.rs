@@ -1,11 +1,13 @@
 //! Writing: sections C (its writing statements) to H of the checklist, and I03.
 
 mod bodies;
+mod carried;
 mod conditional;
 mod copies;
 mod ids;
 mod kinds;
 mod properties;
+mod seeded;
 mod series;
 
 use serde_json::{Value, json};
