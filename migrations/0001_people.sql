@@ -20,6 +20,14 @@ CREATE TABLE users (
     google_user_id TEXT NOT NULL UNIQUE,
     display_name TEXT NOT NULL,
     is_admin INTEGER NOT NULL DEFAULT 0 CHECK (is_admin IN (0, 1)),
+    -- Since when nothing is read or written for this user; none: not paused.
+    paused_at TEXT,
+    -- To be removed: all calendars are left first.
+    removing INTEGER NOT NULL DEFAULT 0 CHECK (removing IN (0, 1)),
+    -- Guests are told by mail of what the person does to a copy of their meeting.
+    tell_guests INTEGER NOT NULL DEFAULT 0 CHECK (tell_guests IN (0, 1)),
+    -- Grows whenever what is wanted changes, so that a plan made before is not carried out after.
+    generation INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL
 ) STRICT;
 

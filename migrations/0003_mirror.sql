@@ -21,11 +21,15 @@ CREATE TABLE mirror_events (
     -- Google's `updated`, which never goes back. A tombstone keeps that of the last living version.
     updated TEXT,
     etag TEXT,
+    -- Of a tombstone: whether Google itself called the event cancelled, rather than finding nothing there. Only that is a
+    -- person's word.
+    told INTEGER CHECK (told IN (0, 1)),
     -- JSON. None for a tombstone: nobody needs to know what it said.
     event_encrypted BLOB,
     PRIMARY KEY (client_calendar_id, event_id),
     CHECK ((series_event_id IS NULL) = (slot IS NULL)),
     CHECK ((state = 'tombstone') = (event_encrypted IS NULL)),
+    CHECK ((state = 'tombstone') = (told IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_origin_calendar_id IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_origin_event_id IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_incarnation IS NOT NULL)),

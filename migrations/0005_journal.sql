@@ -10,6 +10,8 @@ CREATE TABLE plans (
     planned_at TEXT NOT NULL,
     steps INTEGER NOT NULL,
     held INTEGER NOT NULL,
+    -- The run that this one takes back; none: an ordinary tick.
+    undoes INTEGER,
     -- JSON: the plan without its steps.
     plan_encrypted BLOB NOT NULL
 ) STRICT;
@@ -21,14 +23,22 @@ CREATE TABLE plan_steps (
     -- Counted from 0, in the order of the plan.
     number INTEGER NOT NULL,
     action TEXT NOT NULL,
+    -- The keyed hash that names the item, so that what was done to it can be found without opening everything.
+    item TEXT NOT NULL,
     step_encrypted BLOB NOT NULL,
     -- None: not reached, or the process ended before it was noted.
     outcome TEXT CHECK (outcome IN ('done', 'skipped', 'failed')),
     -- Why it was skipped, or the class of the error.
     outcome_reason TEXT,
     message_encrypted BLOB,
+    -- When that was noted.
+    outcome_at TEXT,
+    -- JSON: what stood at Google before and after.
+    effect_encrypted BLOB,
     PRIMARY KEY (plan_id, number)
 ) STRICT;
+
+CREATE INDEX plan_steps_of_item ON plan_steps (item, plan_id);
 
 -- One line for each thing an operator may want to know later. No titles, addresses or tokens.
 CREATE TABLE sync_log (
@@ -50,4 +60,14 @@ CREATE TABLE settings (
     value_encrypted BLOB,
     updated_at TEXT NOT NULL,
     CHECK ((value_plain IS NULL) <> (value_encrypted IS NULL))
+) STRICT;
+
+-- What of ours stays behind at Google because it could not be removed. It outlives calendar and user: nothing is forgotten.
+CREATE TABLE left_behind (
+    id INTEGER PRIMARY KEY,
+    -- JSON: the user's address, the calendar, the events. Sealed.
+    what_encrypted BLOB NOT NULL,
+    events INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    noted_at TEXT NOT NULL
 ) STRICT;

@@ -1,7 +1,7 @@
 //! `busybridge bench`: how long planning takes here. Claims about speed are made by this command, never by a test.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use super::{Ending, Failure};
 use crate::{
     model::{
         body::{Body, Visibility, When},
-        calendar::{Calendar, Freshness, Role},
+        calendar::{Calendar, Freshness, Role, Standing},
         event::{Event, Kind, Rights},
         id::{CalendarId, EventId, UserId},
         item::{ItemIds, ItemKey, Observed, ObservedState},
@@ -81,7 +81,18 @@ fn snapshot(events: usize) -> Snapshot {
         .map(|(role, number)| {
             let id = CalendarId::from(format!("ada{number}@calendar.example"));
             let (name, zone) = (format!("calendar {number}"), "Europe/Vienna".into());
-            (id.clone(), Calendar { id, number, name, role, freshness: Freshness::Current, zone })
+            let calendar = Calendar {
+                id: id.clone(),
+                number,
+                name,
+                role,
+                standing: Standing::Connected,
+                freshness: Freshness::Current,
+                zone,
+                writable: true,
+                own: true,
+            };
+            (id, calendar)
         })
         .collect();
     let ids: Vec<CalendarId> = calendars.keys().cloned().collect();
@@ -100,6 +111,10 @@ fn snapshot(events: usize) -> Snapshot {
         origins,
         observed: BTreeMap::new(),
         mappings: BTreeMap::new(),
+        refusals: BTreeMap::new(),
+        flows: Vec::new(),
+        approved: BTreeSet::new(),
+        generation: 0,
         policy: Policy::default(),
         ids: ItemIds::new(Secret::new([7; 32]), "1001"),
     }
@@ -123,9 +138,12 @@ fn event(id: &EventId, n: usize, now: DateTime<Utc>) -> Event {
             free: false,
             visibility: Visibility::Default,
             colour: None,
+            answer: None,
         },
         tentative: false,
-        answer: None,
+        uid: format!("{}@google.com", id.as_str()),
+        organizer: true,
+        others: 0,
         guests: Vec::new(),
         join_link: None,
         rights: Rights::Editable,
@@ -148,8 +166,11 @@ fn settled(fresh: &Snapshot) -> Snapshot {
             shown: digest,
             memory: Memory::Kept,
             alone: false,
+            restored: Vec::new(),
+            since: fresh.now,
         };
-        let state = ObservedState::Live { etag: "\"1\"".into(), body, digest, marked: true };
+        let updated = String::new();
+        let state = ObservedState::Live { etag: "\"1\"".into(), body, digest, marked: true, updated };
         settled.observed.insert(key.clone(), vec![Observed { event, incarnation, in_series: false, state }]);
         settled.mappings.insert(key, mapping);
     }

@@ -144,7 +144,7 @@ pub async fn settle_down(app: &App, user: &User) -> Result<Done, Failure> {
         changes += done.count();
         let failed = outcomes.iter().filter(|o| **o != Outcome::Done).count();
         let first_plan = first.get_or_insert_with(|| plan.clone());
-        if settle(&outcomes) != Next::AtOnce || round == ROUNDS {
+        if settle(&plan.steps, &outcomes) != Next::AtOnce || round == ROUNDS {
             return Ok(Done { changes, failed, first: first_plan.clone(), last: plan });
         }
     }

@@ -67,7 +67,11 @@ impl ObserveError {
 /// When our own database fails.
 pub async fn observe(app: &App, user: &User, note: bool) -> Result<BTreeMap<i64, Freshness>, StoreError> {
     let calendars = app.store.calendars_of(user.id).await?;
+    let silent = user.paused || app.store.is_paused().await?;
     let readings = calendars.iter().map(|row| async {
+        if silent || row.paused {
+            return Ok((row.number, Freshness::Stale(Why::Paused)));
+        }
         let freshness = match calendar(app, user, row).await {
             Ok(()) => {
                 if note && row.failures > 0 {
@@ -139,6 +143,9 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), Obser
             events = listing.unreadable.len(),
             "some events make no sense and are passed over"
         );
+    }
+    if let Some(writable) = listing.writable.filter(|writable| *writable != row.writable) {
+        app.store.set_writable(row.number, writable).await?;
     }
     if row.zone != listing.zone && !listing.zone.is_empty() {
         app.store.set_zone(row.number, &listing.zone).await?;
@@ -222,7 +229,7 @@ async fn prove_origins(
 async fn ask(app: &App, row: &CalendarRow, access: &Secret<String>, event: &EventId) -> Result<Change, GoogleError> {
     match app.google.get(access, &row.id, event, &row.zone).await {
         Err(error) if error.class() == ErrorClass::AlreadyGone => {
-            Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None })
+            Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None, told: false })
         }
         answer => answer,
     }
@@ -320,7 +327,7 @@ fn owner(
 fn series_of(change: &Change) -> Option<(EventId, crate::model::event::Slot)> {
     match change {
         Change::Live(event) => event.series.clone(),
-        Change::Gone { id, series, etag: _ } => series.clone().or_else(|| id.as_instance()),
+        Change::Gone { id, series, .. } => series.clone().or_else(|| id.as_instance()),
     }
 }
 

@@ -63,10 +63,8 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
         return Ok(Tick { plan, outcomes: Vec::new() });
     }
     info!(user.id = %user.id, plan.steps = plan.steps.len(), "plan: {}", render::summary(&plan));
-    let journal = app.store.record_plan(&plan).await?;
-    let outcomes = apply::apply(app, &user, &snapshot, &plan).await?;
-    let numbered: Vec<_> = outcomes.iter().cloned().enumerate().collect();
-    app.store.record_outcomes(journal, &numbered).await?;
+    let journal = app.store.record_plan(&plan, None).await?;
+    let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     log(app, &user, journal, &plan, &outcomes).await?;
     Ok(Tick { plan, outcomes })
 }

@@ -14,10 +14,10 @@ use super::{
     error::{About, GoogleError},
     throttle::{Pace, Throttle},
     transport::{Request, Transport},
-    wire,
+    wire::{self, Desk},
 };
 use crate::model::{
-    body::Body,
+    body::{Answer, Body, Field},
     clock::Clock,
     event::{Change, Event},
     id::{CalendarId, Cursor, Etag, EventId},
@@ -38,6 +38,8 @@ pub struct Listing {
     pub next: Cursor,
     /// The calendar's zone, an IANA name; empty if Google did not say.
     pub zone: String,
+    /// Whether the account may write to the calendar; none if Google did not say.
+    pub writable: Option<bool>,
 }
 
 /// A calendar that an account sees.
@@ -69,6 +71,12 @@ struct Page {
     next_sync_token: Option<String>,
     #[serde(default)]
     time_zone: String,
+    access_role: Option<String>,
+}
+
+/// Whether an access role permits writing.
+fn writes(role: &str) -> bool {
+    matches!(role, "owner" | "writer")
 }
 
 impl Client {
@@ -110,6 +118,7 @@ impl Client {
         let (pages, next) = self.pages(access, calendar, about, &parameters).await?;
         let next = Cursor::from(next.ok_or(GoogleError::Nonsense("a listing ended without a sync token"))?);
         let zone = pages.last().map(|page| page.time_zone.clone()).unwrap_or_default();
+        let writable = pages.iter().rev().find_map(|page| page.access_role.as_deref()).map(writes);
         let mut unreadable = Vec::new();
         // The last version wins where an event comes twice.
         let mut items: BTreeMap<EventId, Change> = BTreeMap::new();
@@ -121,7 +130,7 @@ impl Client {
                 Err(id) => unreadable.push(id),
             }
         }
-        Ok(Listing { full: cursor.is_none(), items: items.into_values().collect(), unreadable, next, zone })
+        Ok(Listing { full: cursor.is_none(), items: items.into_values().collect(), unreadable, next, zone, writable })
     }
 
     /// What stands on a calendar between two instants, series taken apart, by start.
@@ -202,7 +211,7 @@ impl Client {
         change(&body, zone)
     }
 
-    /// Makes an event under an id of ours, marked, without guests and reminders.
+    /// Makes an event under an id of ours, marked, without reminders, and without guests but the account itself.
     ///
     /// # Errors
     /// Of class `Exists` when the id is taken, by a living event or a deleted one.
@@ -213,13 +222,13 @@ impl Client {
         event: &EventId,
         marker: &str,
         body: &Body,
-        zone: &str,
+        desk: Desk<'_>,
     ) -> Result<Event, GoogleError> {
         let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
         url.query_pairs_mut().append_pair("sendUpdates", "none");
         let mut request = self.request("events.insert", About::Insert, Method::POST, url, access);
-        request.body = Some(json(&wire::new_event(event, marker, body, zone)));
-        live(change(&self.send(request).await?, zone)?)
+        request.body = Some(json(&wire::new_event(event, marker, body, desk)));
+        live(change(&self.send(request).await?, desk.zone)?)
     }
 
     /// Changes the fields in which `to` differs from `from` (all of them without a `from`), if the event is still the version
@@ -238,17 +247,88 @@ impl Client {
         from: Option<&Body>,
         to: &Body,
         revive: bool,
-        zone: &str,
+        desk: Desk<'_>,
     ) -> Result<Event, GoogleError> {
         let mut url = self.event_url(calendar, event)?;
         url.query_pairs_mut().append_pair("sendUpdates", "none");
         let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
         request.if_match = Some(etag.as_str().to_owned());
-        request.body = Some(json(&wire::patch(marker, from, to, revive, zone)));
+        request.body = Some(json(&wire::patch(marker, from, to, revive, desk)));
+        live(change(&self.send(request).await?, desk.zone)?)
+    }
+
+    /// Changes these fields of a person's event from what `from` shows to what `to` says, if it is still the version `etag`.
+    /// With `tell`, Google tells its guests.
+    ///
+    /// # Errors
+    /// As [`Client::patch`]; of class `Rejected` when the account may not change that.
+    #[expect(clippy::too_many_arguments, reason = "one HTTP request, taken apart")]
+    pub async fn edit(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        etag: &Etag,
+        fields: &[Field],
+        from: &Body,
+        to: &Body,
+        tell: bool,
+        desk: Desk<'_>,
+    ) -> Result<Event, GoogleError> {
+        let body = wire::edit(fields, from, to, desk);
+        self.change(access, calendar, event, etag, &body, tell, desk.zone).await
+    }
+
+    /// Answers an invitation for the account, if it is still the version `etag` (whatever version without one). Gives the
+    /// event before and after.
+    ///
+    /// # Errors
+    /// Of class `Precondition` when somebody changed the event meanwhile, `AlreadyGone` when it is cancelled, `Rejected` when
+    /// the account is no guest of it.
+    #[expect(clippy::too_many_arguments, reason = "one HTTP request, taken apart")]
+    pub async fn respond(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        etag: Option<&Etag>,
+        answer: Answer,
+        tell: bool,
+        zone: &str,
+    ) -> Result<(Event, Event), GoogleError> {
+        let url = self.event_url(calendar, event)?;
+        let request = self.request("events.get", About::Event, Method::GET, url, access);
+        let body = self.send(request).await?;
+        let Change::Live(before) = change(&body, zone)? else { return Err(GoogleError::Cancelled) };
+        if etag.is_some_and(|etag| *etag != before.etag) {
+            return Err(GoogleError::Changed);
+        }
+        let raw: Value = read(&body)?;
+        let guests = wire::answered(&raw, answer).ok_or(GoogleError::NoGuest)?;
+        let after = self.change(access, calendar, event, &before.etag, &guests, tell, zone).await?;
+        Ok((*before, after))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one HTTP request, taken apart")]
+    async fn change(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        etag: &Etag,
+        body: &Value,
+        tell: bool,
+        zone: &str,
+    ) -> Result<Event, GoogleError> {
+        let mut url = self.event_url(calendar, event)?;
+        url.query_pairs_mut().append_pair("sendUpdates", if tell { "all" } else { "none" });
+        let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
+        request.if_match = Some(etag.as_str().to_owned());
+        request.body = Some(json(body));
         live(change(&self.send(request).await?, zone)?)
     }
 
-    /// Deletes an event, or cancels an instance, if it is still the version `etag`.
+    /// Deletes an event, or cancels an instance, if it is still the version `etag`. With `tell`, Google tells its guests.
     ///
     /// # Errors
     /// Of class `AlreadyGone` when it is deleted already, `Precondition` when somebody changed it meanwhile.
@@ -258,9 +338,10 @@ impl Client {
         calendar: &CalendarId,
         event: &EventId,
         etag: &Etag,
+        tell: bool,
     ) -> Result<(), GoogleError> {
         let mut url = self.event_url(calendar, event)?;
-        url.query_pairs_mut().append_pair("sendUpdates", "none");
+        url.query_pairs_mut().append_pair("sendUpdates", if tell { "all" } else { "none" });
         let mut request = self.request("events.delete", About::Event, Method::DELETE, url, access);
         request.if_match = Some(etag.as_str().to_owned());
         self.send(request).await.map(|_| ())
@@ -301,7 +382,7 @@ impl Client {
                     id: id.into(),
                     name: summary_override.unwrap_or(summary),
                     zone: time_zone.unwrap_or_else(|| "UTC".into()),
-                    writable: matches!(access_role.as_str(), "owner" | "writer"),
+                    writable: writes(&access_role),
                     primary,
                 });
             }

@@ -44,6 +44,12 @@ pub enum GoogleError {
     Revoked,
     #[error("Google's identity token is not to be trusted: {0}")]
     Identity(&'static str),
+    #[error("somebody changed the event meanwhile; it is looked at again")]
+    Changed,
+    #[error("the event is cancelled")]
+    Cancelled,
+    #[error("the account is not invited to the event, so it cannot answer")]
+    NoGuest,
     #[error("Google refused with status {status} ({reason})")]
     Refused { status: u16, reason: String, about: About, retry_after: Option<Duration> },
 }
@@ -70,7 +76,11 @@ impl GoogleError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            GoogleError::Elsewhere | GoogleError::Setup(_) | GoogleError::Identity(_) => ErrorClass::Rejected,
+            GoogleError::Elsewhere | GoogleError::Setup(_) | GoogleError::Identity(_) | GoogleError::NoGuest => {
+                ErrorClass::Rejected
+            }
+            GoogleError::Changed => ErrorClass::Precondition,
+            GoogleError::Cancelled => ErrorClass::AlreadyGone,
             GoogleError::Unreachable(_) | GoogleError::Nonsense(_) | GoogleError::Unauthorized => ErrorClass::Transient,
             GoogleError::Revoked => ErrorClass::Revoked,
             GoogleError::Refused { status, reason, about, retry_after: _ } => class(*status, reason, *about),
@@ -101,9 +111,19 @@ fn class(status: u16, reason: &str, about: About) -> ErrorClass {
         "dailyLimitExceeded",
         "variableTermLimitExceeded",
     ];
+    const OF_ONE_EVENT: [&str; 5] = [
+        "forbiddenForNonOrganizer",
+        "forbiddenForNonCreator",
+        "forbiddenForServiceAccounts",
+        "eventTypeRestriction",
+        "cannotChangeOrganizer",
+    ];
     match (status, about) {
         (429, _) => ErrorClass::Throttled,
         (403, _) if LIMITS.contains(&reason) => ErrorClass::Throttled,
+        // It concerns this event, not the calendar (semantics §6, §10).
+        (403, About::Event | About::Insert) if OF_ONE_EVENT.contains(&reason) => ErrorClass::Rejected,
+        (403, About::Event) if reason == "forbidden" => ErrorClass::Rejected,
         (403, _) => ErrorClass::Forbidden,
         (410, About::Delta | About::Listing) | (400, About::Delta) => ErrorClass::CursorLost,
         (404 | 410, About::Event) => ErrorClass::AlreadyGone,
@@ -146,7 +166,8 @@ mod tests {
             (About::Event, 412, "conditionNotMet", ErrorClass::Precondition),
             (About::Event, 403, "rateLimitExceeded", ErrorClass::Throttled),
             (About::Event, 403, "quotaExceeded", ErrorClass::Throttled),
-            (About::Event, 403, "forbiddenForNonOrganizer", ErrorClass::Forbidden),
+            (About::Event, 403, "forbiddenForNonOrganizer", ErrorClass::Rejected),
+            (About::Event, 403, "requiredAccessLevel", ErrorClass::Forbidden),
             (About::Listing, 403, "insufficientPermissions", ErrorClass::Forbidden),
             (About::Event, 429, "rateLimitExceeded", ErrorClass::Throttled),
             (About::Insert, 400, "timeRangeEmpty", ErrorClass::Rejected),

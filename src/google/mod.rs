@@ -10,6 +10,8 @@ pub mod throttle;
 mod transport;
 mod wire;
 
+pub use wire::Desk;
+
 use url::{Host, Url};
 
 use error::GoogleError;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    body::{Body, Visibility, When},
-    event::{Answer, Change, Event, Guest, Kind, Rights, Slot},
+    body::{Answer, Body, Field, Visibility, When},
+    event::{Change, Event, Guest, Kind, Rights, Slot},
     id::{Etag, EventId},
 };
 
@@ -35,7 +35,7 @@ pub(super) fn change(text: &str, zone: &str) -> Result<Change, EventId> {
         // Of a tombstone only the id is certain (semantics §1.4).
         let series = event.as_ref().and_then(series).or_else(|| id.as_instance());
         let etag = event.and_then(|event| event.etag).map(Etag::from);
-        return if id.as_str().is_empty() { Err(id) } else { Ok(Change::Gone { id, series, etag }) };
+        return if id.as_str().is_empty() { Err(id) } else { Ok(Change::Gone { id, series, etag, told: true }) };
     }
     event.and_then(|event| live(event, &id, zone)).map(|event| Change::Live(Box::new(event))).ok_or(id)
 }
@@ -56,6 +56,8 @@ fn live(event: api::Event, id: &EventId, zone: &str) -> Option<Event> {
     let free_hand = organizer || event.guests_can_modify == Some(true);
     let rights = if ordinary && event.locked != Some(true) && free_hand { Rights::Editable } else { Rights::ReadOnly };
     let guests: Vec<Guest> = event.attendees.iter().flatten().map(guest).collect();
+    let people = event.attendees.iter().flatten().filter(|a| a.self_ != Some(true) && a.resource != Some(true)).count();
+    let omitted = event.attendees_omitted == Some(true);
     let recurrence = event.recurrence.unwrap_or_default();
     let when = when(event.start?, event.end?, if recurrence.is_empty() { None } else { Some(zone) })?;
     let properties = event.extended_properties.and_then(|properties| properties.private).unwrap_or_default();
@@ -72,6 +74,7 @@ fn live(event: api::Event, id: &EventId, zone: &str) -> Option<Event> {
             _ => Visibility::Default,
         },
         colour: event.color_id,
+        answer: guests.iter().find(|guest| guest.own).map(|guest| guest.answer),
     };
     let video = event.conference_data.and_then(|conference| {
         let mut entries = conference.entry_points.into_iter().flatten();
@@ -85,7 +88,9 @@ fn live(event: api::Event, id: &EventId, zone: &str) -> Option<Event> {
         kind,
         body: body.canonical(),
         tentative: event.status.as_deref() == Some("tentative"),
-        answer: guests.iter().find(|guest| guest.own).map(|guest| guest.answer),
+        uid: event.i_cal_uid.unwrap_or_default(),
+        organizer,
+        others: u32::try_from(people).unwrap_or(u32::MAX).max(u32::from(omitted)),
         guests,
         join_link: event.hangout_link.or(video),
         rights,
@@ -114,12 +119,7 @@ fn series(event: &api::Event) -> Option<(EventId, Slot)> {
 fn guest(attendee: &api::EventAttendee) -> Guest {
     Guest {
         name: attendee.display_name.clone().or_else(|| attendee.email.clone()).unwrap_or_else(|| "somebody".into()),
-        answer: match attendee.response_status.as_deref() {
-            Some("accepted") => Answer::Accepted,
-            Some("tentative") => Answer::Maybe,
-            Some("declined") => Answer::Declined,
-            _ => Answer::None,
-        },
+        answer: attendee.response_status.as_deref().map_or(Answer::None, Answer::from_word),
         own: attendee.self_ == Some(true),
     }
 }
@@ -152,44 +152,79 @@ fn without_conference_block(text: &str) -> String {
     format!("{}{}", &text[..begin], &text[end + EDGE.len()..])
 }
 
+/// Where an event of ours is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// The calendar's zone: a series without one repeats in it.
+    pub zone: &'a str,
+    /// The address of the account whose own calendar this is.
+    pub account: &'a str,
+}
+
 /// The body of a new event of ours.
-pub(super) fn new_event(id: &EventId, marker: &str, body: &Body, zone: &str) -> Value {
+pub(super) fn new_event(id: &EventId, marker: &str, body: &Body, desk: Desk) -> Value {
     let mut event = Map::new();
     event.insert("id".into(), json!(id.as_str()));
     event.insert("reminders".into(), json!({"useDefault": false}));
     mark(&mut event, marker);
     for field in fields_of(body) {
-        let value = value(body, field, zone, None);
+        let value = value(body, field, desk, None);
         event.extend(value.into_iter().filter(|(_, value)| !value.is_null()));
     }
     Value::Object(event)
 }
 
-/// The body of a change: the fields in which `to` is not what `from` shows (all without a `from`), and the marker.
-pub(super) fn patch(marker: &str, from: Option<&Body>, to: &Body, revive: bool, zone: &str) -> Value {
+/// The body of a change of ours: the fields in which `to` is not what `from` shows (all without a `from`), and the marker.
+pub(super) fn patch(marker: &str, from: Option<&Body>, to: &Body, revive: bool, desk: Desk) -> Value {
     let mut event = Map::new();
     mark(&mut event, marker);
     if revive {
         event.insert("status".into(), json!("confirmed"));
     }
-    let mut fields = from.map_or_else(|| fields_of(to), |from| to.changed(from));
-    // What begins to repeat has to say in which zone (checklist C01).
-    if fields.contains(&"repetition") && !to.recurrence.is_empty() && !fields.contains(&"time") {
-        fields.push("time");
-    }
-    for field in fields {
-        event.extend(value(to, field, zone, Some(from)));
+    for field in with_zone(from.map_or_else(|| fields_of(to), |from| to.changed(from)), to) {
+        event.extend(value(to, field, desk, Some(from)));
     }
     Value::Object(event)
 }
 
-/// All fields, by the names of [`Body::changed`]. An instance has no rule of its own to write.
-fn fields_of(body: &Body) -> Vec<&'static str> {
-    let mut fields = vec!["time", "title", "place", "description", "show as", "visibility", "colour"];
-    if !body.recurrence.is_empty() {
-        fields.push("repetition");
+/// The body of a change of a person's event: these fields and nothing else.
+pub(super) fn edit(fields: &[Field], from: &Body, to: &Body, desk: Desk) -> Value {
+    let mut event = Map::new();
+    for field in with_zone(fields.to_vec(), to).into_iter().filter(|field| *field != Field::Answer) {
+        event.extend(value(to, field, desk, Some(Some(from))));
+    }
+    Value::Object(event)
+}
+
+/// What begins to repeat has to say in which zone (checklist C01).
+fn with_zone(mut fields: Vec<Field>, to: &Body) -> Vec<Field> {
+    if fields.contains(&Field::Repetition) && !to.recurrence.is_empty() && !fields.contains(&Field::Time) {
+        fields.push(Field::Time);
     }
     fields
+}
+
+/// The guests of an event with another answer of the account whose calendar it is on: arrays are replaced whole, so everybody
+/// else has to stay in it (checklist E04). None if the account is no guest.
+pub(super) fn answered(event: &Value, answer: Answer) -> Option<Value> {
+    let mut guests = event["attendees"].as_array()?.clone();
+    let own = guests.iter_mut().find(|guest| guest["self"] == true)?;
+    own["responseStatus"] = json!(answer.word());
+    // With guests left out, a write concerns one's own answer alone.
+    if event["attendeesOmitted"] == true {
+        return Some(json!({"attendeesOmitted": true, "attendees": [own]}));
+    }
+    Some(json!({"attendees": guests}))
+}
+
+/// All fields that a new event has. An instance has no rule of its own to write, and only an invitation's copy has a guest.
+fn fields_of(body: &Body) -> Vec<Field> {
+    let skipped = |field: &Field| match field {
+        Field::Repetition => body.recurrence.is_empty(),
+        Field::Answer => body.answer.is_none(),
+        _ => false,
+    };
+    Field::ALL.into_iter().filter(|field| !skipped(field)).collect()
 }
 
 fn mark(event: &mut Map<String, Value>, marker: &str) {
@@ -198,15 +233,15 @@ fn mark(event: &mut Map<String, Value>, marker: &str) {
 
 /// Google's members for one field; null clears. `patched` is what a change starts from: there the other form of a time has to
 /// be cleared (checklist E12).
-fn value(body: &Body, field: &str, zone: &str, patched: Option<Option<&Body>>) -> Vec<(String, Value)> {
-    let Body { title, description, location, when, recurrence, free, visibility, colour } = body;
+fn value(body: &Body, field: Field, desk: Desk, patched: Option<Option<&Body>>) -> Vec<(String, Value)> {
+    let Body { title, description, location, when, recurrence, free, visibility, colour, answer } = body;
     let one = |name: &str, value: Value| vec![(name.to_owned(), value)];
     match field {
-        "title" => one("summary", json!(title)),
-        "place" => one("location", json!(location)),
-        "description" => one("description", json!(description)),
-        "show as" => one("transparency", json!(if *free { "transparent" } else { "opaque" })),
-        "visibility" => one(
+        Field::Title => one("summary", json!(title)),
+        Field::Place => one("location", json!(location)),
+        Field::Description => one("description", json!(description)),
+        Field::ShowAs => one("transparency", json!(if *free { "transparent" } else { "opaque" })),
+        Field::Visibility => one(
             "visibility",
             json!(match visibility {
                 Visibility::Default => "default",
@@ -214,14 +249,18 @@ fn value(body: &Body, field: &str, zone: &str, patched: Option<Option<&Body>>) -
                 Visibility::Private => "private",
             }),
         ),
-        "colour" => one("colorId", json!(colour)),
-        "repetition" => one("recurrence", if recurrence.is_empty() { Value::Null } else { json!(recurrence) }),
-        "time" => {
+        Field::Colour => one("colorId", json!(colour)),
+        Field::Repetition => one("recurrence", if recurrence.is_empty() { Value::Null } else { json!(recurrence) }),
+        Field::Time => {
             let turns = patched.is_some_and(|from| from.is_none_or(|from| from.when.is_days() != when.is_days()));
-            let (start, end) = times(when, (!recurrence.is_empty()).then_some(zone), turns);
+            let (start, end) = times(when, (!recurrence.is_empty()).then_some(desk.zone), turns);
             vec![("start".into(), start), ("end".into(), end)]
         }
-        other => unreachable!("no field is called {other}"),
+        // The account itself, alone: nobody can be told by it.
+        Field::Answer => one(
+            "attendees",
+            answer.map_or(json!([]), |answer| json!([{"email": desk.account, "responseStatus": answer.word()}])),
+        ),
     }
 }
 
@@ -263,10 +302,13 @@ mod tests {
         };
         let event = match answer {
             Err(id) => return format!("unreadable {}", id.as_str()),
-            Ok(Change::Gone { id, series, etag: _ }) => return format!("gone {}{}", id.as_str(), place(&series)),
+            Ok(Change::Gone { id, series, etag: _, told: _ }) => {
+                return format!("gone {}{}", id.as_str(), place(&series));
+            }
             Ok(Change::Live(event)) => *event,
         };
-        let Body { title, description, location: _, when, recurrence, free, visibility, colour } = &event.body;
+        let Body { title, description, location: _, when, recurrence, free, visibility, colour, answer: _ } =
+            &event.body;
         let mut line =
             format!("live {}{} {:?} {:?}", event.id.as_str(), place(&event.series), event.kind, event.rights);
         line += if *free { " free" } else { " busy" };
@@ -290,7 +332,7 @@ mod tests {
         if event.tentative {
             line += " tentative";
         }
-        line += &event.answer.map_or(String::new(), |answer| format!(" answered {answer:?}"));
+        line += &event.body.answer.map_or(String::new(), |answer| format!(" answered {answer:?}"));
         let guests: Vec<&str> = event.guests.iter().map(|guest| guest.name.as_str()).collect();
         if !guests.is_empty() {
             line += &format!(" guests {}", guests.join(", "));
@@ -318,6 +360,8 @@ mod tests {
         }
     }
 
+    const VIENNA: Desk = Desk { zone: "Europe/Vienna", account: "ada@home.example" };
+
     fn body(when: When) -> Body {
         Body {
             title: Some("[BusyBridge] Busy".into()),
@@ -328,6 +372,7 @@ mod tests {
             free: false,
             visibility: Visibility::Private,
             colour: None,
+            answer: None,
         }
     }
 
@@ -350,7 +395,7 @@ mod tests {
         let id = EventId::from("abc0");
         let mark = json!({"private": {"calendarSyncEngine": "true", "busybridge": "v1.x.y"}});
         assert_eq!(
-            new_event(&id, "v1.x.y", &body(times(None)), "Europe/Vienna"),
+            new_event(&id, "v1.x.y", &body(times(None)), VIENNA),
             json!({
                 "id": "abc0", "summary": "[BusyBridge] Busy", "transparency": "opaque", "visibility": "private",
                 "start": {"dateTime": "2026-03-02T08:00:00Z"}, "end": {"dateTime": "2026-03-02T09:00:00Z"},
@@ -359,10 +404,10 @@ mod tests {
         );
         let mut series = body(times(None));
         series.recurrence = vec!["RRULE:FREQ=DAILY".into()];
-        let event = new_event(&id, "v1.x.y", &series, "Europe/Vienna");
+        let event = new_event(&id, "v1.x.y", &series, VIENNA);
         assert_eq!(event["start"], json!({"dateTime": "2026-03-02T08:00:00Z", "timeZone": "Europe/Vienna"}));
         assert_eq!(event["recurrence"], json!(["RRULE:FREQ=DAILY"]));
-        assert_eq!(new_event(&id, "v1.x.y", &body(days()), "UTC")["end"], json!({"date": "2026-03-03"}));
+        assert_eq!(new_event(&id, "v1.x.y", &body(days()), VIENNA)["end"], json!({"date": "2026-03-03"}));
     }
 
     #[test]
@@ -371,7 +416,7 @@ mod tests {
         let from = Body { description: Some("old".into()), ..body(times(Some("Europe/Vienna"))) };
         let check = |to: &Body, revive: bool, mut expected: Value| {
             expected["extendedProperties"] = mark.clone();
-            assert_eq!(patch("v1.x.y", Some(&from), to, revive, "Europe/Vienna"), expected);
+            assert_eq!(patch("v1.x.y", Some(&from), to, revive, VIENNA), expected);
         };
         check(&from, false, json!({}));
         check(&Body { title: Some("New".into()), ..from.clone() }, false, json!({"summary": "New"}));
@@ -390,7 +435,7 @@ mod tests {
     #[test]
     fn no_write_can_reach_a_guest() {
         let full = Body { colour: Some("3".into()), location: Some("x".into()), ..body(days()) };
-        for written in [new_event(&"abc0".into(), "m", &full, "UTC"), patch("m", None, &full, true, "UTC")] {
+        for written in [new_event(&"abc0".into(), "m", &full, VIENNA), patch("m", None, &full, true, VIENNA)] {
             for name in ["attendees", "conferenceData", "attachments", "source", "guestsCanModify"] {
                 assert!(written.get(name).is_none(), "{name}");
             }

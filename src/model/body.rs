@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
-use sha2::{Digest as _, Sha256};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, TimeDelta, Utc};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// When an event takes place. The end is exclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,79 @@ pub enum Visibility {
     Private,
 }
 
+/// How somebody answered an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    None,
+    Declined,
+    Maybe,
+    Accepted,
+}
+
+impl Answer {
+    /// Google's `responseStatus`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Answer::None => "needsAction",
+            Answer::Declined => "declined",
+            Answer::Maybe => "tentative",
+            Answer::Accepted => "accepted",
+        }
+    }
+
+    /// The answer of a word; unknown words are no answer.
+    pub fn from_word(word: &str) -> Self {
+        [Answer::Declined, Answer::Maybe, Answer::Accepted]
+            .into_iter()
+            .find(|a| a.word() == word)
+            .unwrap_or(Answer::None)
+    }
+}
+
+/// One part of a [`Body`] that is compared and written by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    Time,
+    Repetition,
+    Title,
+    Place,
+    Description,
+    ShowAs,
+    Visibility,
+    Colour,
+    Answer,
+}
+
+impl Field {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Field; 9] = [
+        Field::Time,
+        Field::Repetition,
+        Field::Title,
+        Field::Place,
+        Field::Description,
+        Field::ShowAs,
+        Field::Visibility,
+        Field::Colour,
+        Field::Answer,
+    ];
+
+    /// What a person calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Field::Time => "time",
+            Field::Repetition => "repetition",
+            Field::Title => "title",
+            Field::Place => "place",
+            Field::Description => "description",
+            Field::ShowAs => "show as",
+            Field::Visibility => "visibility",
+            Field::Colour => "colour",
+            Field::Answer => "answer",
+        }
+    }
+}
+
 /// What an event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -80,13 +153,15 @@ pub struct Body {
     pub visibility: Visibility,
     /// Google's `colorId` of the event palette.
     pub colour: Option<String>,
+    /// How the account whose calendar this is answered; none when it is not a guest.
+    pub answer: Option<Answer>,
 }
 
 impl Body {
     /// The canonical form: `\n` line ends, no blank ends of texts, empty text is none, whole seconds, at least a minute or a
     /// day long (Google refuses less, checklist D23, M05).
     pub fn canonical(self) -> Self {
-        let Body { title, description, location, when, recurrence, free, visibility, colour } = self;
+        let Body { title, description, location, when, recurrence, free, visibility, colour, answer } = self;
         let when = match when {
             When::Days { first, end } => When::Days { first, end: end.max(first + TimeDelta::days(1)) },
             When::Times { start, end, start_zone, end_zone } => {
@@ -104,36 +179,48 @@ impl Body {
             free,
             visibility,
             colour: text(colour),
+            answer,
         }
     }
 
-    /// A fingerprint of all of it.
+    /// A fingerprint of each field.
     pub fn digest(&self) -> Digest {
-        let Body { title, description, location, when, recurrence, free, visibility, colour } = self;
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        for text in [title, description, location, colour] {
-            part(text.as_deref().unwrap_or("").as_bytes());
-        }
+        let Body { title, description, location, when, recurrence, free, visibility, colour, answer } = self;
+        let text = |text: &Option<String>| text.as_ref().map_or(1, |text| xxh3_64(text.as_bytes()));
+        let mut time = Xxh3::new();
         match when {
-            When::Days { first, end } => part(format!("{first}/{end}").as_bytes()),
+            When::Days { first, end } => {
+                time.update(&first.num_days_from_ce().to_le_bytes());
+                time.update(&end.num_days_from_ce().to_le_bytes());
+            }
             When::Times { start, end, start_zone, end_zone } => {
-                part(&start.timestamp().to_le_bytes());
-                part(&end.timestamp().to_le_bytes());
-                part(start_zone.as_deref().unwrap_or("").as_bytes());
-                part(end_zone.as_deref().unwrap_or("").as_bytes());
+                time.update(&start.timestamp().to_le_bytes());
+                time.update(&end.timestamp().to_le_bytes());
+                for zone in [start_zone, end_zone] {
+                    time.update(zone.as_deref().unwrap_or("").as_bytes());
+                    time.update(&[0]);
+                }
             }
         }
+        let mut rules = Xxh3::new();
         for line in recurrence {
-            part(line.as_bytes());
+            rules.update(line.as_bytes());
+            rules.update(b"\n");
         }
-        part(&[u8::from(*free), *visibility as u8]);
-        let mut short = [0; 16];
-        short.copy_from_slice(&hash.finalize()[..16]);
-        Digest(short)
+        // In the order of `Field::ALL`.
+        let parts = [
+            time.digest(),
+            rules.digest(),
+            text(title),
+            text(location),
+            text(description),
+            u64::from(*free) + 1,
+            *visibility as u64 + 1,
+            text(colour),
+            answer.map_or(1, |answer| answer as u64 + 2),
+        ];
+        // Zero is for what is absent.
+        Digest(parts.map(|part| part.max(1)))
     }
 
     /// Whether Google shows what we asked for.
@@ -141,26 +228,39 @@ impl Body {
         self.changed(shown).is_empty()
     }
 
-    /// The names of the fields in which `shown` is not what `self` asks for, as a person would call them.
-    pub fn changed(&self, other: &Body) -> Vec<&'static str> {
-        let Body { title, description, location, when, recurrence, free, visibility, colour } = self;
+    /// The fields in which `shown` is not what `self` asks for.
+    pub fn changed(&self, other: &Body) -> Vec<Field> {
+        let Body { title, description, location, when, recurrence, free, visibility, colour, answer } = self;
         [
-            ("time", !when.meets(&other.when)),
-            ("repetition", *recurrence != other.recurrence),
-            ("title", *title != other.title),
-            ("place", *location != other.location),
-            ("description", *description != other.description),
-            ("show as", *free != other.free),
-            ("visibility", *visibility != other.visibility),
-            ("colour", *colour != other.colour),
+            (Field::Time, !when.meets(&other.when)),
+            (Field::Repetition, *recurrence != other.recurrence),
+            (Field::Title, *title != other.title),
+            (Field::Place, *location != other.location),
+            (Field::Description, *description != other.description),
+            (Field::ShowAs, *free != other.free),
+            (Field::Visibility, *visibility != other.visibility),
+            (Field::Colour, *colour != other.colour),
+            (Field::Answer, *answer != other.answer),
         ]
         .into_iter()
-        .filter_map(|(name, differs)| differs.then_some(name))
+        .filter_map(|(field, differs)| differs.then_some(field))
         .collect()
     }
 
-    /// How many fields [`Body::changed`] compares.
-    pub const FIELDS: usize = 8;
+    /// Takes one field over from another body.
+    pub fn take(&mut self, field: Field, from: &Body) {
+        match field {
+            Field::Time => self.when = from.when.clone(),
+            Field::Repetition => self.recurrence = from.recurrence.clone(),
+            Field::Title => self.title = from.title.clone(),
+            Field::Place => self.location = from.location.clone(),
+            Field::Description => self.description = from.description.clone(),
+            Field::ShowAs => self.free = from.free,
+            Field::Visibility => self.visibility = from.visibility,
+            Field::Colour => self.colour = from.colour.clone(),
+            Field::Answer => self.answer = from.answer,
+        }
+    }
 }
 
 fn text(text: Option<String>) -> Option<String> {
@@ -169,18 +269,50 @@ fn text(text: Option<String>) -> Option<String> {
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
-/// A fingerprint of a [`Body`], or of its absence.
+/// A fingerprint of each field of a [`Body`], in the order of [`Field::ALL`]; or of its absence. Not cryptographic: it tells
+/// edits, it keeps no secret, and wherever it is stored it is sealed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(pub [u8; 16]);
+pub struct Digest([u64; Field::ALL.len()]);
 
 impl Digest {
     /// Nothing should be there, or nothing is: a cancelled instance.
-    pub const ABSENT: Digest = Digest([0; 16]);
+    pub const ABSENT: Digest = Digest([0; Field::ALL.len()]);
+    /// Nobody has asked or looked: differs from every body and from absence.
+    pub const UNKNOWN: Digest = Digest([0, 0, 0, 0, 0, 0, 0, 0, u64::MAX]);
+    /// How many bytes it takes where it is stored.
+    pub const LENGTH: usize = 8 * Field::ALL.len();
+
+    /// The fields in which two bodies differ.
+    pub fn changed(&self, other: &Digest) -> Vec<Field> {
+        Field::ALL.into_iter().filter(|field| self.0[*field as usize] != other.0[*field as usize]).collect()
+    }
+
+    /// Takes one field over from another digest.
+    pub fn take(&mut self, field: Field, from: &Digest) {
+        self.0[field as usize] = from.0[field as usize];
+    }
+
+    /// Sets the answer's part.
+    pub fn answer(&mut self, answer: Answer) {
+        self.0[Field::Answer as usize] = answer as u64 + 2;
+    }
+
+    /// As it is stored.
+    pub fn to_bytes(self) -> Vec<u8> {
+        self.0.iter().flat_map(|part| part.to_le_bytes()).collect()
+    }
+
+    /// The digest of stored bytes; none if they are of another length.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (parts, rest) = bytes.as_chunks::<8>();
+        let parts: [[u8; 8]; Field::ALL.len()] = parts.try_into().ok()?;
+        rest.is_empty().then(|| Digest(parts.map(u64::from_le_bytes)))
+    }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().try_for_each(|part| write!(f, "{:04x}", part & 0xffff))
     }
 }
 
@@ -203,6 +335,7 @@ mod tests {
             free: false,
             visibility: Visibility::Default,
             colour: None,
+            answer: None,
         }
     }
 
@@ -223,21 +356,37 @@ mod tests {
     #[test]
     fn each_field_changes_the_digest_and_is_named() {
         let base = body("x", "2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z");
-        let changes: [(&str, fn(&mut Body)); Body::FIELDS] = [
-            ("time", |b| b.when = body("x", "2026-03-02T08:00:00Z", "2026-03-02T10:00:00Z").when),
-            ("repetition", |b| b.recurrence = vec!["RRULE:FREQ=DAILY".into()]),
-            ("title", |b| b.title = None),
-            ("place", |b| b.location = Some("x".into())),
-            ("description", |b| b.description = Some("x".into())),
-            ("show as", |b| b.free = true),
-            ("visibility", |b| b.visibility = Visibility::Private),
-            ("colour", |b| b.colour = Some("1".into())),
+        let changes: [(Field, fn(&mut Body)); Field::ALL.len()] = [
+            (Field::Time, |b| b.when = body("x", "2026-03-02T08:00:00Z", "2026-03-02T10:00:00Z").when),
+            (Field::Repetition, |b| b.recurrence = vec!["RRULE:FREQ=DAILY".into()]),
+            (Field::Title, |b| b.title = None),
+            (Field::Place, |b| b.location = Some("x".into())),
+            (Field::Description, |b| b.description = Some("x".into())),
+            (Field::ShowAs, |b| b.free = true),
+            (Field::Visibility, |b| b.visibility = Visibility::Private),
+            (Field::Colour, |b| b.colour = Some("1".into())),
+            (Field::Answer, |b| b.answer = Some(Answer::None)),
         ];
-        for (name, change) in changes {
+        for (field, change) in changes {
             let mut other = base.clone();
             change(&mut other);
-            assert_ne!(base.digest(), other.digest(), "{name}");
-            assert_eq!(base.changed(&other), [name]);
+            assert_eq!(base.changed(&other), [field]);
+            assert_eq!(base.digest().changed(&other.digest()), [field]);
+            let mut taken = base.clone();
+            taken.take(field, &other);
+            assert_eq!(taken, other);
         }
+    }
+
+    #[test]
+    fn a_digest_is_stored_and_read_again() {
+        let digest = body("x", "2026-03-02T08:00:00Z", "2026-03-02T09:00:00Z").digest();
+        assert_eq!(digest.to_bytes().len(), Digest::LENGTH);
+        assert_eq!(Digest::from_bytes(&digest.to_bytes()), Some(digest));
+        assert_eq!(Digest::from_bytes(&digest.to_bytes()[1..]), None);
+        for special in [Digest::ABSENT, Digest::UNKNOWN] {
+            assert_eq!(digest.changed(&special).len(), Field::ALL.len());
+        }
+        assert_ne!(Digest::ABSENT, Digest::UNKNOWN);
     }
 }

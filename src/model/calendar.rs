@@ -29,6 +29,14 @@ impl Role {
     }
 }
 
+/// What the person wants of a calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Connected,
+    /// To be left: everything of ours that stands there or derives from it goes away first.
+    Leaving,
+}
+
 /// How far the mirror of a calendar may be trusted in this tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
@@ -53,6 +61,8 @@ pub enum Why {
     Throttled,
     /// No answer, or one that made no sense. Usually brief.
     Unreachable,
+    /// A person wants silence.
+    Paused,
 }
 
 impl Why {
@@ -64,6 +74,7 @@ impl Why {
             Why::Missing => "Google does not find it",
             Why::Throttled => "Google asked to slow down",
             Why::Unreachable => "Google did not answer",
+            Why::Paused => "it is paused",
         }
     }
 }
@@ -77,7 +88,12 @@ pub struct Calendar {
     /// What its user calls it.
     pub name: String,
     pub role: Role,
+    pub standing: Standing,
     pub freshness: Freshness,
     /// IANA name; days without a zone lie in it.
     pub zone: String,
+    /// The account may write here. Unknown counts as yes until a listing says otherwise.
+    pub writable: bool,
+    /// The calendar is its account's own (primary) one, so that an event may have the account as its guest.
+    pub own: bool,
 }

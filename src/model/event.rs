@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 use super::{
-    body::Body,
+    body::{Answer, Body},
     id::{CalendarId, Etag, EventId},
 };
 
@@ -56,15 +56,6 @@ pub enum Kind {
     Birthday,
 }
 
-/// How somebody answered an invitation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    None,
-    Declined,
-    Maybe,
-    Accepted,
-}
-
 /// One guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
@@ -95,8 +86,12 @@ pub struct Event {
     pub body: Body,
     /// The event itself is only planned.
     pub tentative: bool,
-    /// The answer of the account whose calendar this is; none when it is not a guest.
-    pub answer: Option<Answer>,
+    /// Google's `iCalUID`: the same for one meeting on all calendars, and for all instances of a series. Empty if Google gave none.
+    pub uid: String,
+    /// The calendar on which this is organizes it.
+    pub organizer: bool,
+    /// People invited besides the account whose calendar this is; rooms are no people. Where Google leaves guests out, at least 1.
+    pub others: u32,
     pub guests: Vec<Guest>,
     /// Where one joins by video.
     pub join_link: Option<String>,
@@ -117,6 +112,8 @@ pub enum Change {
         series: Option<(EventId, Slot)>,
         /// Where Google gave one: needed to bring an instance back.
         etag: Option<Etag>,
+        /// Google calls it cancelled; otherwise it found nothing.
+        told: bool,
     },
 }
 

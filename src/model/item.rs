@@ -51,6 +51,11 @@ impl Face {
             Face::PersonalBusy => "personal",
         }
     }
+
+    /// The face of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Face::Copy, Face::Busy, Face::PersonalBusy].into_iter().find(|face| face.word() == word)
+    }
 }
 
 /// What an event of ours was made for, as its marker or our own notes prove.
@@ -81,8 +86,11 @@ pub enum ObservedState {
         digest: Digest,
         /// Whether the marker is still on it.
         marked: bool,
+        /// Google's `updated`, RFC 3339 in UTC.
+        updated: String,
     },
-    Gone,
+    /// Gone. `told`: Google itself called it cancelled; otherwise it only found nothing there.
+    Gone { told: bool },
 }
 
 /// Makes event ids from item keys: keyed, so that nobody without the key can tell which origin an id belongs to, and

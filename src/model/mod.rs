@@ -16,7 +16,9 @@
 //! | *suspect* | missing from a full listing and not yet proven gone; counts as present |
 //! | *mapping* | what we last asked for an item, and what Google answered |
 //! | *standing*, *freshness* | what the person wants of a calendar; how far its mirror may be trusted now |
-//! | *flow* | one rule: from this calendar to that, with this face |
+//! | *flow* | one rule: from this calendar to that, which events, with this face and shape |
+//! | *write-back*, *answer*, *withdrawal* | what a person did to a copy, done to its origin: changed, answered, removed |
+//! | *refusal* | Google would not take a step; it is tried again later, or when what is asked changes |
 //! | *wish*, *desired* | what should stand under an item |
 //! | *snapshot*, *plan*, *step*, *held*, *outcome* | all that is known; all that will be done; one of it; what waits; how it went |
 //! | *tick* | observe, plan, apply, settle: once for one user |
@@ -25,6 +27,7 @@ pub mod body;
 pub mod calendar;
 pub mod clock;
 pub mod event;
+pub mod flow;
 pub mod id;
 pub mod item;
 pub mod mapping;

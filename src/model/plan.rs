@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 use super::{
-    body::{Body, Digest, When},
+    body::{Answer, Body, Digest, Field, When},
     calendar::Why,
     id::{CalendarId, Etag, EventId, UserId},
     item::{Face, ItemKey},
@@ -23,7 +23,31 @@ pub enum Action {
     /// Cancel an instance of our series. It has no shape of its own yet, so its etag must be read first.
     Cancel { event: EventId, incarnation: u32 },
     /// Delete an event, or cancel an instance, of ours.
-    Delete { event: EventId, etag: Etag, incarnation: u32 },
+    Delete { event: EventId, etag: Etag, incarnation: u32, from: Box<Body> },
+    /// The person changed the copy: change these fields of its origin. `etag` is none where the origin is an instance without
+    /// a shape of its own, which has to be read first and must then be as `from`. `seen` is what the copy shows.
+    WriteBack {
+        event: EventId,
+        etag: Option<Etag>,
+        incarnation: u32,
+        fields: Vec<Field>,
+        from: Box<Body>,
+        to: Box<Body>,
+        seen: Digest,
+    },
+    /// The person answered on the copy, or removed it: answer the invitation. `seen` is what the copy shows; none if it is gone.
+    Respond {
+        event: EventId,
+        etag: Option<Etag>,
+        incarnation: u32,
+        from: Option<Answer>,
+        to: Answer,
+        seen: Option<Digest>,
+    },
+    /// The person removed the copy of a meeting that is theirs alone, or agreed to its end: delete the origin.
+    Withdraw { event: EventId, etag: Option<Etag>, incarnation: u32 },
+    /// The rule of our series changes: whether it still has this instance is to be asked.
+    Doubt { event: EventId, incarnation: u32 },
     /// It is as it should be; only our memory differs.
     Adopt { event: EventId, incarnation: u32, applied: Digest, shown: Digest },
     /// Remember that the person does not want it.
@@ -35,12 +59,51 @@ pub enum Action {
 impl Action {
     /// Whether Google will see it.
     pub fn writes(&self) -> bool {
-        !matches!(self, Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget)
+        !matches!(self, Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget)
     }
 
     /// Whether something disappears from a calendar.
     pub fn deletes(&self) -> bool {
-        matches!(self, Action::Delete { .. } | Action::Cancel { .. })
+        matches!(self, Action::Delete { .. } | Action::Cancel { .. } | Action::Withdraw { .. })
+    }
+
+    /// Whether it changes an origin rather than something of ours.
+    pub fn is_at_origin(&self) -> bool {
+        matches!(self, Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. })
+    }
+
+    /// The event that is written, or of which something is remembered; none for forgetting.
+    pub fn event(&self) -> Option<&EventId> {
+        match self {
+            Action::Create { event, .. }
+            | Action::Update { event, .. }
+            | Action::Amend { event, .. }
+            | Action::Cancel { event, .. }
+            | Action::Delete { event, .. }
+            | Action::WriteBack { event, .. }
+            | Action::Respond { event, .. }
+            | Action::Withdraw { event, .. }
+            | Action::Doubt { event, .. }
+            | Action::Adopt { event, .. }
+            | Action::Dismiss { event, .. } => Some(event),
+            Action::Forget => None,
+        }
+    }
+
+    /// What is asked of Google, to tell a new question from one that was refused; none for what only we remember.
+    pub fn asked(&self) -> Option<Digest> {
+        match self {
+            Action::Create { body, .. } => Some(body.digest()),
+            Action::Update { to, .. } | Action::Amend { to, .. } => Some(to.digest()),
+            Action::WriteBack { to, .. } => Some(to.digest()),
+            Action::Cancel { .. } | Action::Delete { .. } | Action::Withdraw { .. } => Some(Digest::ABSENT),
+            Action::Respond { to, .. } => {
+                let mut asked = Digest::ABSENT;
+                asked.answer(*to);
+                Some(asked)
+            }
+            Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => None,
+        }
     }
 }
 
@@ -52,10 +115,22 @@ pub enum Reason {
     GoneAtOrigin,
     /// The origin is there, but declined, free, or of a kind that is not shown.
     NotWanted,
-    /// Ours was changed by hand.
+    /// Ours was changed by hand, where it may not be.
     Drifted,
+    /// The person changed the copy.
+    EditedByHand,
+    /// The person changed the copy and somebody the origin, in the same field: the origin wins.
+    Conflict,
+    /// The person answered on the copy.
+    Answered,
     /// Ours was removed by hand.
     Removed,
+    /// The same meeting stands there already, or is shown from another calendar.
+    SameMeeting,
+    /// One of its calendars is to be left.
+    CalendarLeaving,
+    /// A person takes back an earlier run.
+    Undone,
     /// Ours is out of sight without a tombstone.
     Vanished,
     /// Ours was found without our remembering it.
@@ -80,6 +155,13 @@ pub struct Step {
     pub title: Option<String>,
 }
 
+impl Step {
+    /// The calendar that is written.
+    pub fn calendar(&self) -> &CalendarId {
+        if self.action.is_at_origin() { &self.key.origin.calendar } else { &self.key.target }
+    }
+}
+
 /// Why something waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeldReason {
@@ -91,6 +173,14 @@ pub enum HeldReason {
     OriginUnproven,
     /// Too many deletions at once.
     Brake,
+    /// The person removed the copy of a meeting to which they invited others.
+    OthersInvited,
+    /// Somebody changes it again and again.
+    GivenUp,
+    /// Google would not take it; it is tried again later.
+    Refused,
+    /// The account may no longer write there.
+    ReadOnly,
 }
 
 impl HeldReason {
@@ -101,6 +191,10 @@ impl HeldReason {
             HeldReason::OriginNotCurrent => "the origin's calendar cannot be read; nothing is deleted on hearsay",
             HeldReason::OriginUnproven => "nothing proves that the origin is gone; they stay",
             HeldReason::Brake => "too many deletions at once; they wait for approval",
+            HeldReason::OthersInvited => "removing them would cancel a meeting for its guests; they wait for your word",
+            HeldReason::GivenUp => "put back three times today; left as they are until tomorrow",
+            HeldReason::ReadOnly => "the account may no longer write there; they stay as they are",
+            HeldReason::Refused => "Google refuses them; they are tried again later",
         }
     }
 }
@@ -153,6 +247,15 @@ impl Plan {
     }
 }
 
+/// What a step changed at Google: for the journal, so that it can be told and taken back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effect {
+    /// What stood there; none: nothing.
+    pub before: Option<Body>,
+    /// What stands there now; none: nothing.
+    pub after: Option<Body>,
+}
+
 /// How a step went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -170,6 +273,8 @@ pub enum Skip {
     ParentFailed,
     /// The account was stopped by an earlier answer.
     AccountStopped,
+    /// Somebody wants something else since the plan was made.
+    Superseded,
 }
 
 /// What an error asks of us (design: errors become decisions in one table).

@@ -1,15 +1,16 @@
 //! Everything the planner may know, at one instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     calendar::Calendar,
     event::{Event, Slot},
+    flow::CustomFlow,
     id::{CalendarId, EventId, UserId},
     item::{ItemIds, ItemKey, Observed},
-    mapping::Mapping,
+    mapping::{Mapping, Refusal},
 };
 
 /// Whether an origin is there.
@@ -43,6 +44,8 @@ pub struct Policy {
     pub days_forward: Option<TimeDelta>,
     /// Where people reach the service; no slash at the end.
     pub public_url: String,
+    /// Guests are told by mail when a person moves, removes or answers a meeting by way of its copy.
+    pub tell_guests: bool,
 }
 
 impl Default for Policy {
@@ -54,6 +57,7 @@ impl Default for Policy {
             brake_percent: 20,
             days_forward: None,
             public_url: "http://localhost:3000".into(),
+            tell_guests: false,
         }
     }
 }
@@ -69,6 +73,14 @@ pub struct Snapshot {
     pub origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>>,
     pub observed: BTreeMap<ItemKey, Vec<Observed>>,
     pub mappings: BTreeMap<ItemKey, Mapping>,
+    /// What Google would not take, by item.
+    pub refusals: BTreeMap<ItemKey, Refusal>,
+    /// Rules that the person declared.
+    pub flows: Vec<CustomFlow>,
+    /// Removals that a person agreed to: the event, on the calendar from which it goes.
+    pub approved: BTreeSet<(CalendarId, EventId)>,
+    /// Changes whenever somebody changes what is wanted; a plan holds for one generation.
+    pub generation: i64,
     pub policy: Policy,
     pub ids: ItemIds,
 }

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    body::{Body, Visibility},
-    calendar::{Freshness, Role},
+    body::{Answer, Body, Visibility},
+    calendar::{Freshness, Role, Standing},
     event::OriginKey,
     id::EventId,
     item::{Face, ItemKey, ObservedState},
+    mapping::Memory,
     plan::{Action, Plan, Reason, Step},
     snapshot::{Origin, Snapshot},
 };
@@ -20,10 +21,10 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     let mut touched: BTreeSet<(&str, &EventId)> = BTreeSet::new();
     for step in plan.steps.iter().filter(|step| step.action.writes()) {
         let mut note = |text: &str| {
-            let number = snapshot.calendars.get(&step.key.target).map_or(0, |calendar| calendar.number);
+            let number = snapshot.calendars.get(step.calendar()).map_or(0, |calendar| calendar.number);
             notes.push(format!("calendar {number}: {text}"));
         };
-        match snapshot.calendars.get(&step.key.target) {
+        match snapshot.calendars.get(step.calendar()) {
             None => note("a write to a calendar that is not connected"),
             Some(target) => {
                 if target.role == Role::Personal {
@@ -32,25 +33,38 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
                 if target.freshness != Freshness::Current {
                     note("a write to a calendar that could not be read");
                 }
-                if step.face == Face::Copy && target.role != Role::Main {
+                let adds = matches!(step.action, Action::Create { .. } | Action::Update { .. } | Action::Amend { .. });
+                if adds && step.face == Face::Copy && target.role != Role::Main {
                     note("a copy on a calendar that is not main");
+                }
+                if adds && target.standing == Standing::Leaving {
+                    note("something new on a calendar that is to be left");
                 }
             }
         }
         if step.key.origin.calendar == step.key.target {
             note("an origin shown on its own calendar");
         }
-        if !touched.insert((step.key.target.as_str(), event(step))) {
+        let Some(event) = step.action.event() else { continue };
+        if !touched.insert((step.calendar().as_str(), event)) {
             note("two writes to one event");
         }
-        if !is_ours(snapshot, step) {
+        if step.action.is_at_origin() {
+            if !is_by_hand(snapshot, step, event) {
+                note("a write to an origin that no person's doing justifies");
+            }
+            continue;
+        }
+        if !is_ours(snapshot, step, event) {
             note("a write to an event that is not provably ours");
         }
-        if let Some(body) = body(step)
-            && step.face != Face::Copy
-            && !is_bare(snapshot, step.face, body)
-        {
-            note("a block that says more than its time");
+        if let Some(body) = body(step) {
+            if step.face != Face::Copy && !is_bare(snapshot, step, body) {
+                note("a block that says more than its time");
+            }
+            if body.answer.is_some() && !snapshot.calendars.get(&step.key.target).is_some_and(|target| target.own) {
+                note("a guest on a calendar that is not the account's own");
+            }
         }
         if matches!(step.action, Action::Create { .. }) && has_live(snapshot, &step.key) {
             note("a second event for one item");
@@ -63,18 +77,6 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     notes
 }
 
-fn event(step: &Step) -> &EventId {
-    match &step.action {
-        Action::Create { event, .. }
-        | Action::Update { event, .. }
-        | Action::Amend { event, .. }
-        | Action::Cancel { event, .. }
-        | Action::Delete { event, .. }
-        | Action::Adopt { event, .. } => event,
-        Action::Dismiss { .. } | Action::Forget => unreachable!("only writes are checked, and these write nothing"),
-    }
-}
-
 fn body(step: &Step) -> Option<&Body> {
     match &step.action {
         Action::Create { body, .. } => Some(body),
@@ -83,16 +85,42 @@ fn body(step: &Step) -> Option<&Body> {
     }
 }
 
+/// An origin is written only where its copy was seen: changed by hand since we looked, or removed with a tombstone that Google
+/// told, while we kept it (or its series).
+fn is_by_hand(snapshot: &Snapshot, step: &Step, event: &EventId) -> bool {
+    let OriginKey { calendar, event: origin, instance } = &step.key.origin;
+    let family = snapshot.origins.get(calendar).and_then(|families| families.get(origin));
+    let is_origin = family.is_some_and(|family| {
+        let exception = instance.and_then(|slot| family.exceptions.get(&slot));
+        match (exception.or(family.head.as_ref()), instance) {
+            (Some(Origin::Live(live)), _) if live.id == *event => true,
+            (Some(Origin::Live(series)), Some(slot)) => series.id.instance(slot) == *event,
+            _ => false,
+        }
+    });
+    let kept = |key: &ItemKey| snapshot.mappings.get(key).is_some_and(|mapping| mapping.memory == Memory::Kept);
+    let mut observed = snapshot.observed.get(&step.key).into_iter().flatten();
+    let seen = match &step.action {
+        Action::WriteBack { seen, .. } | Action::Respond { seen: Some(seen), .. } => {
+            observed.any(|o| matches!(&o.state, ObservedState::Live { digest, .. } if digest == seen))
+        }
+        _ => observed.any(|o| matches!(o.state, ObservedState::Gone { told: true })),
+    };
+    step.face == Face::Copy && is_origin && seen && (kept(&step.key) || kept(&step.key.series()))
+}
+
 /// The id is computed from the item's key (or is an instance of an id so computed), and what is changed or deleted was seen
 /// under that id and etag among our events.
-fn is_ours(snapshot: &Snapshot, step: &Step) -> bool {
-    let event = event(step);
+fn is_ours(snapshot: &Snapshot, step: &Step, event: &EventId) -> bool {
     let own = snapshot.ids.incarnation(&step.key, event).is_some();
-    let inside = event.as_instance().is_some_and(|(series, slot)| {
-        step.key.origin.instance == Some(slot) && snapshot.ids.incarnation(&step.key.series(), &series).is_some()
+    let instance = event.as_instance();
+    let inside = instance.as_ref().is_some_and(|(series, _)| {
+        step.key.origin.instance.is_some() && snapshot.ids.incarnation(&step.key.series(), series).is_some()
     });
     let seen = |wanted: &crate::model::id::Etag| {
-        snapshot.observed.get(&step.key).into_iter().flatten().any(|observed| {
+        // An instance may stand at another slot than at the origin, by the minutes that its block begins earlier.
+        let at = instance.as_ref().filter(|_| !own).map_or(step.key.clone(), |(_, slot)| step.key.at(*slot));
+        snapshot.observed.get(&at).into_iter().flatten().any(|observed| {
             observed.event == *event && matches!(&observed.state, ObservedState::Live { etag, .. } if etag == wanted)
         })
     };
@@ -100,21 +128,32 @@ fn is_ours(snapshot: &Snapshot, step: &Step) -> bool {
         Action::Create { .. } => own,
         Action::Amend { .. } | Action::Cancel { .. } => inside,
         Action::Update { etag, .. } | Action::Delete { etag, .. } => (own || inside) && seen(etag),
-        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => true,
+        _ => true,
     }
 }
 
-/// A block says when, how it repeats, and one of two fixed titles.
-fn is_bare(snapshot: &Snapshot, face: Face, body: &Body) -> bool {
-    let Body { title, description, location, when: _, recurrence: _, free, visibility, colour } = body;
-    let words = if face == Face::PersonalBusy { "Busy (Personal)" } else { "Busy" };
-    let expected = format!("{} {words}", snapshot.policy.prefix);
+/// A block says when, how it repeats, and a title that is fixed or the person's own.
+fn is_bare(snapshot: &Snapshot, step: &Step, body: &Body) -> bool {
+    let Body { title, description, location, when: _, recurrence: _, free, visibility, colour, answer } = body;
+    let declared = snapshot
+        .flows
+        .iter()
+        .find(|flow| flow.source == step.key.origin.calendar && flow.target == step.key.target)
+        .map(|flow| &flow.shape);
+    let words = match step.face {
+        Face::PersonalBusy => "Busy (Personal)",
+        _ => "Busy",
+    };
+    let words = declared.and_then(|shape| shape.title.as_deref()).unwrap_or(words);
+    let prefix = declared.and_then(|shape| shape.prefix.as_deref()).unwrap_or(&snapshot.policy.prefix);
+    let expected = format!("{prefix} {words}");
     title.as_deref() == Some(expected.trim())
         && description.is_none()
         && location.is_none()
-        && colour.is_none()
+        && *colour == declared.and_then(|shape| shape.colour.clone())
         && !free
-        && *visibility == Visibility::Private
+        && answer.is_none()
+        && *visibility == declared.and_then(|shape| shape.visibility).unwrap_or(Visibility::Private)
 }
 
 fn has_live(snapshot: &Snapshot, key: &ItemKey) -> bool {
@@ -130,6 +169,10 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
         return observed.filter(|o| !o.in_series && matches!(o.state, ObservedState::Live { .. })).count() > 1;
     }
     let OriginKey { calendar, event, instance } = &step.key.origin;
+    let leaves = |id| snapshot.calendars.get(id).is_some_and(|calendar| calendar.standing == Standing::Leaving);
+    if leaves(calendar) || leaves(&step.key.target) {
+        return true;
+    }
     let current = snapshot.calendars.get(calendar).is_some_and(|c| c.freshness == Freshness::Current);
     let family = snapshot.origins.get(calendar).and_then(|families| families.get(event));
     let known = family.is_some_and(|family| match instance {
@@ -140,22 +183,36 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
 }
 
 fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
-    let mut deletions = BTreeMap::new();
-    for step in plan.steps.iter().filter(|s| matches!(s.action, Action::Delete { .. }) && s.reason != Reason::Duplicate)
-    {
-        *deletions.entry(&step.key.target).or_insert(0_usize) += 1;
+    let mut removals = BTreeMap::new();
+    for step in plan.steps.iter().filter(|step| takes_away(step)) {
+        let agreed = step.action.event().is_some_and(|event| {
+            snapshot.approved.iter().any(|(calendar, approved)| calendar == step.calendar() && approved == event)
+        });
+        if !agreed {
+            *removals.entry(step.calendar()).or_insert(0_usize) += 1;
+        }
     }
     let policy = &snapshot.policy;
-    deletions
+    removals
         .into_iter()
         .filter(|(target, n)| {
-            let ours = snapshot.observed.iter().filter(|(key, _)| key.target == **target);
+            let ours =
+                snapshot.observed.iter().filter(|(key, _)| key.target == **target || key.origin.calendar == **target);
             let live = ours.flat_map(|(_, o)| o).filter(|o| matches!(o.state, ObservedState::Live { .. })).count();
-            *n > policy.brake_count && *n * 100 > live * policy.brake_percent
+            *n > policy.brake_count && *n * 100 > live.max(*n) * policy.brake_percent
         })
         .map(|(target, n)| {
             let number = snapshot.calendars.get(target).map_or(0, |calendar| calendar.number);
             format!("calendar {number}: {n} deletions without approval")
         })
         .collect()
+}
+
+fn takes_away(step: &Step) -> bool {
+    match &step.action {
+        Action::Delete { .. } => !matches!(step.reason, Reason::Duplicate | Reason::CalendarLeaving),
+        Action::Withdraw { .. } => true,
+        Action::Respond { to, .. } => *to == Answer::Declined && step.reason == Reason::Removed,
+        _ => false,
+    }
 }

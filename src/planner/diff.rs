@@ -5,18 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    desired::{self, Desired, Shape, Wish},
+    desired::{self, Desired, Shape, Wish, Wishes},
     flows,
+    hand::{self, Hand},
     horizon::{body_in_scope, slot_in_scope},
 };
 use crate::model::{
-    body::{Body, Digest},
-    calendar::Freshness,
-    event::Slot,
-    id::{Etag, EventId},
+    body::{Body, Digest, Field},
+    calendar::{Calendar, Freshness, Role, Standing},
+    event::{OriginKey, Slot},
+    id::{CalendarId, Etag, EventId},
     item::{Face, ItemKey, Observed, ObservedState},
     mapping::{Mapping, Memory},
     plan::{Action, Held, HeldReason, Reason, Step},
@@ -33,17 +34,24 @@ pub struct Verdicts {
 
 /// Merges all families on all targets.
 pub fn diff(snapshot: &Snapshot) -> Verdicts {
+    let wishes = Wishes::new(snapshot);
     let mut families: BTreeMap<ItemKey, Group> = BTreeMap::new();
     let none = BTreeMap::new();
-    for flow in flows::flows(&snapshot.calendars) {
+    for flow in &wishes.flows {
         for (event, family) in snapshot.origins.get(&flow.source).unwrap_or(&none) {
-            let key = series_key(&flow, event);
-            families.entry(key).or_default().wish = Some(desired::wish(snapshot, &flow, event, family));
+            let group = families.entry(series_key(flow, event)).or_default();
+            group.wish = Some(wishes.wish(flow, event, family));
+            group.flow = Some(flow);
         }
     }
     for (key, observed) in &snapshot.observed {
         let group = families.entry(key.series()).or_default();
-        group.observed.insert(key.origin.instance, observed);
+        // An instance of ours stands where its series puts it; its item is named by the slot at the origin.
+        let lead = group.wish.as_ref().map_or(TimeDelta::zero(), |wish| wish.lead);
+        for one in observed {
+            let slot = key.origin.instance.map(|slot| if one.in_series { later(slot, lead) } else { slot });
+            group.observed.entry(slot).or_default().push(one);
+        }
     }
     for (key, mapping) in &snapshot.mappings {
         let group = families.entry(key.series()).or_default();
@@ -59,15 +67,23 @@ pub fn diff(snapshot: &Snapshot) -> Verdicts {
 }
 
 fn series_key(flow: &flows::Flow, event: &EventId) -> ItemKey {
-    let origin = crate::model::event::OriginKey { calendar: flow.source.clone(), event: event.clone(), instance: None };
+    let origin = OriginKey { calendar: flow.source.clone(), event: event.clone(), instance: None };
     ItemKey { target: flow.target.clone(), origin }
+}
+
+fn later(slot: Slot, by: TimeDelta) -> Slot {
+    match slot {
+        Slot::At(at) => Slot::At(at + by),
+        day @ Slot::Day(_) => day,
+    }
 }
 
 /// All that is known of one family on one target; `None` is the single event or the series itself.
 #[derive(Default)]
 struct Group<'a> {
-    wish: Option<Wish>,
-    observed: BTreeMap<Option<Slot>, &'a [Observed]>,
+    wish: Option<Wish<'a>>,
+    flow: Option<&'a flows::Flow>,
+    observed: BTreeMap<Option<Slot>, Vec<&'a Observed>>,
     mappings: BTreeMap<Option<Slot>, &'a Mapping>,
 }
 
@@ -80,13 +96,25 @@ struct Live<'a> {
     body: &'a Body,
     digest: Digest,
     marked: bool,
+    updated: &'a str,
+}
+
+/// What we last asked and were shown of an event.
+struct Base<'a> {
+    applied: Digest,
+    shown: Digest,
+    mapping: Option<&'a Mapping>,
 }
 
 /// Where the series will stand once the plan is carried out.
-enum Place {
+enum Place<'a> {
     There {
         event: EventId,
         incarnation: u32,
+        /// What it shows now; none if it is yet to be made.
+        shown: Option<&'a Body>,
+        /// The rule of its instances changes with this plan.
+        changes: bool,
     },
     /// Not there, or not to be touched in this plan.
     No,
@@ -153,9 +181,9 @@ impl<'a> Judge<'a, '_> {
             self.item(&self.key.at(slot), Some(slot), wanted, in_scope);
         }
         match (place, head) {
-            (Place::There { event, incarnation }, Some(head)) => {
+            (Place::There { event, incarnation, shown, changes }, Some(head)) => {
                 for slot in inside {
-                    self.exception(head, &event, incarnation, slot);
+                    self.exception(head, &Series { event: &event, incarnation, shown, changes }, slot);
                 }
             }
             // With the series go its exceptions; of an untouched series nothing is touched.
@@ -170,22 +198,28 @@ impl<'a> Judge<'a, '_> {
     }
 
     /// Judges an event of its own: a single one, a series, or an exception that stands alone (`slot`).
-    fn item(&mut self, key: &ItemKey, slot: Option<Slot>, wanted: Option<&Desired>, in_scope: bool) -> Place {
-        let observed = self.group.observed.get(&slot).copied().unwrap_or_default();
-        let own = observed.iter().filter(|o| !o.in_series);
-        let mapping = self.group.mappings.get(&slot).copied().filter(|m| slot.is_none() || own_event(m));
-        let spent = own.clone().map(|o| o.incarnation).chain(mapping.map(|m| m.incarnation)).max();
-        let mut live: Vec<Live> = own.clone().filter_map(live).collect();
-        live.sort_by_key(|l| (mapping.is_some_and(|m| m.event == *l.event), l.incarnation));
-        let kept = live.pop();
-        for twin in live {
+    fn item(&mut self, key: &ItemKey, slot: Option<Slot>, wanted: Option<&Desired>, in_scope: bool) -> Place<'a> {
+        let group = self.group;
+        let observed = group.observed.get(&slot).map(Vec::as_slice).unwrap_or_default();
+        let own = || observed.iter().copied().filter(|o| !o.in_series);
+        let mapping = group.mappings.get(&slot).copied().filter(|m| slot.is_none() || own_event(m));
+        let spent = own().map(|o| o.incarnation).chain(mapping.map(|m| m.incarnation)).max();
+        let mut living: Vec<Live> = own().filter_map(live).collect();
+        living.sort_by_key(|l| (mapping.is_some_and(|m| m.event == *l.event), l.incarnation));
+        let kept = living.pop();
+        for twin in living {
             self.delete(key, &twin, Reason::Duplicate);
+        }
+        if self.is_undone(mapping, wanted) {
+            self.out.in_sync += 1;
+            return kept.map_or(Place::No, |live| there(&live, false));
         }
         // What has left the span that is kept up to date is released, unless its copy still stands inside.
         let wanted_in_scope = in_scope || kept.is_some_and(|live| body_in_scope(live.body, self.edge));
         let Some(wanted) = wanted.filter(|_| wanted_in_scope) else {
             match kept {
-                Some(live) if wanted.is_none() && body_in_scope(live.body, self.edge) => {
+                // A calendar that is left takes its history along.
+                Some(live) if wanted.is_none() && (self.is_leaving() || body_in_scope(live.body, self.edge)) => {
                     self.delete(key, &live, Reason::NotWanted)
                 }
                 _ => {
@@ -196,45 +230,70 @@ impl<'a> Judge<'a, '_> {
             }
             return Place::No;
         };
-        let Some(live) = kept else {
-            let next = spent.map_or(0, |spent| spent + 1);
-            let reason = match mapping.map(|m| m.memory) {
-                Some(Memory::Dismissed) => return Place::No,
-                Some(Memory::Kept) if own.clone().any(|o| Some(o.incarnation) == spent) => {
-                    if let (Face::Copy, Some(m)) = (self.face(), mapping) {
-                        let action = Action::Dismiss { event: m.event.clone(), incarnation: m.incarnation };
-                        self.bookkeeping(key, action, Reason::Removed);
-                        return Place::No;
-                    }
-                    Reason::Removed
-                }
-                Some(Memory::Kept) => Reason::Vanished,
-                Some(Memory::Leaving) | None => Reason::NewAtOrigin,
-            };
-            let event = self.snapshot.ids.event_id(key, next);
-            let action = Action::Create { event: event.clone(), incarnation: next, body: wanted.body.clone() };
-            return match self.write(key, action, reason, wanted) {
-                true => Place::There { event, incarnation: next },
-                false => Place::No,
-            };
+        let Some(live) = kept else { return self.missing(key, wanted, mapping, own(), spent) };
+        let base = mapping.filter(|m| m.event == *live.event).map(Base::of);
+        let changes = self.compare(key, wanted, &live, base.as_ref(), None);
+        match (self.target_current(), changes) {
+            (false, _) => Place::No,
+            // The person changed the series: its instances are looked at when that has arrived.
+            (true, Change::AtOrigin) => Place::No,
+            (true, change) => there(&live, change == Change::OfRule),
+        }
+    }
+
+    /// Judges an event that should be there and is not.
+    fn missing(
+        &mut self,
+        key: &ItemKey,
+        wanted: &Desired,
+        mapping: Option<&Mapping>,
+        mut own: impl Iterator<Item = &'a Observed>,
+        spent: Option<u32>,
+    ) -> Place<'a> {
+        let tombstone = own.find(|o| Some(o.incarnation) == spent);
+        let told = tombstone.is_some_and(|o| matches!(o.state, ObservedState::Gone { told: true }));
+        let reason = match mapping.map(|m| m.memory) {
+            Some(Memory::Dismissed) => return Place::No,
+            Some(Memory::Kept) if told && self.face() == Face::Copy => {
+                self.removed(key, wanted, mapping.map(|m| (m.event.clone(), m.incarnation)));
+                return Place::No;
+            }
+            Some(Memory::Kept) if told => Reason::Removed,
+            Some(Memory::Kept) => Reason::Vanished,
+            Some(Memory::Leaving | Memory::Undone) | None => Reason::NewAtOrigin,
         };
-        let mapping = mapping.filter(|m| m.event == *live.event);
-        self.compare(key, wanted, &live, mapping);
-        match self.target_current() {
-            true => Place::There { event: live.event.clone(), incarnation: live.incarnation },
+        // While the calendar that has the same meeting cannot be read, nothing is settled.
+        let doubt = self.group.wish.as_ref().is_some_and(|wish| wish.doubt);
+        let next = spent.map_or(0, |spent| spent + 1);
+        let event = self.snapshot.ids.event_id(key, next);
+        let action = Action::Create { event: event.clone(), incarnation: next, body: wanted.body.clone() };
+        let step = self.step(key, action, reason, Some(wanted));
+        let obstacle = match reason {
+            Reason::Removed | Reason::Vanished if mapping.is_some_and(|m| m.is_given_up(self.snapshot.now)) => {
+                Err(HeldReason::GivenUp)
+            }
+            _ if doubt => Err(HeldReason::OriginNotCurrent),
+            _ => Ok(()),
+        };
+        match self.propose(step, obstacle) {
+            true => Place::There { event, incarnation: next, shown: None, changes: false },
             false => Place::No,
         }
     }
 
-    /// Judges one instance of a series of ours that stands at `series`.
-    fn exception(&mut self, head: &Desired, series: &EventId, incarnation: u32, slot: Slot) {
+    /// Judges one instance of a series of ours.
+    fn exception(&mut self, head: &Desired, series: &Series, slot: Slot) {
         let key = self.key.at(slot);
-        let event = series.instance(&slot);
-        let observed = self.group.observed.get(&Some(slot)).copied().unwrap_or_default();
-        let observed = observed.iter().rfind(|o| o.event == event);
-        let mapping = self.group.mappings.get(&Some(slot)).copied().filter(|m| m.event == event);
+        let lead = self.group.wish.as_ref().map_or(TimeDelta::zero(), |wish| wish.lead);
+        let there = later(slot, -lead);
+        let event = series.event.instance(&there);
+        let incarnation = series.incarnation;
+        let observed = self.group.observed.get(&Some(slot)).map(Vec::as_slice).unwrap_or_default();
+        let observed = observed.iter().copied().rfind(|o| o.event == event);
+        let remembered = self.group.mappings.get(&Some(slot)).copied();
+        let mapping = remembered.filter(|m| m.event == event);
         let shape = self.group.wish.as_ref().and_then(|wish| wish.exceptions.get(&slot));
-        let implied = desired::implied(&head.body, &slot);
+        let implied = desired::implied(&head.body, &there);
         let ends_late = |body: &Body| body_in_scope(body, self.edge);
         let recent = slot_in_scope(&slot, desired::length(&head.body), self.edge)
             || matches!(shape, Some(Shape::Present(desired)) if ends_late(&desired.body))
@@ -245,111 +304,234 @@ impl<'a> Judge<'a, '_> {
             }
             return;
         }
-        let gone = observed.is_some_and(|o| matches!(o.state, ObservedState::Gone));
+        let gone = observed.is_some_and(|o| matches!(o.state, ObservedState::Gone { .. }));
+        let told = observed.is_some_and(|o| matches!(o.state, ObservedState::Gone { told: true }));
         let asked = mapping.filter(|m| m.memory == Memory::Kept).map(|m| m.applied);
-        match shape {
-            Some(Shape::Absent) => match observed.and_then(live) {
-                Some(live) => self.delete(&key, &live, Reason::NotWanted),
-                None if asked == Some(Digest::ABSENT) => self.out.in_sync += 1,
-                None if gone => {
-                    let (applied, shown) = (Digest::ABSENT, Digest::ABSENT);
-                    self.bookkeeping(&key, Action::Adopt { event, incarnation, applied, shown }, Reason::FoundOurs);
-                }
-                None => {
-                    let reason = if self.fate(&key) == Fate::Gone { Reason::GoneAtOrigin } else { Reason::NotWanted };
-                    let step = self.step(&key, Action::Cancel { event, incarnation }, reason, None);
-                    let proven = self.proof(&key);
-                    self.propose(step, proven);
-                }
-            },
-            shape => {
-                let wanted = match (shape, &implied) {
-                    (Some(Shape::Present(desired)), _) => desired.clone(),
-                    (_, Some(body)) => Desired { body: body.clone(), title: head.title.clone() },
-                    (_, None) => return,
-                };
-                let plain = implied.as_ref().is_some_and(|implied| wanted.body.meets(implied));
+        let undone = |body: Option<&Body>| {
+            let wanted = body.map_or(Digest::ABSENT, Body::digest);
+            mapping.is_some_and(|m| m.memory == Memory::Undone && m.applied == wanted)
+        };
+        let wanted = match (shape, &implied) {
+            (Some(Shape::Absent), _) if undone(None) => {
+                self.out.in_sync += 1;
+                return;
+            }
+            (Some(Shape::Absent), _) => {
                 match observed.and_then(live) {
-                    // Like any other instance, and never touched by us.
-                    Some(live) if plain && mapping.is_none() && wanted.body.meets(live.body) => {}
-                    Some(live) => self.compare(&key, &wanted, &live, mapping),
+                    Some(live) => self.delete(&key, &live, Reason::NotWanted),
+                    None if asked == Some(Digest::ABSENT) => self.out.in_sync += 1,
                     None if gone => {
-                        let reason = match mapping.map(|m| (m.memory, m.applied)) {
-                            Some((Memory::Dismissed, _)) => return,
-                            Some((Memory::Kept, Digest::ABSENT)) => Reason::ChangedAtOrigin,
-                            Some((Memory::Leaving, _)) => Reason::ChangedAtOrigin,
-                            _ if self.face() == Face::Copy => {
-                                let action = Action::Dismiss { event, incarnation };
-                                return self.bookkeeping(&key, action, Reason::Removed);
-                            }
-                            _ => Reason::Removed,
-                        };
-                        self.amend(&key, event, incarnation, &wanted, reason);
-                    }
-                    // The series says it already.
-                    None if plain && mapping.is_none_or(|m| m.applied != Digest::ABSENT) => {
-                        if mapping.is_some() {
-                            self.bookkeeping(&key, Action::Forget, Reason::NothingLeft);
-                        }
+                        let (applied, shown) = (Digest::ABSENT, Digest::ABSENT);
+                        self.bookkeeping(&key, Action::Adopt { event, incarnation, applied, shown }, Reason::FoundOurs);
                     }
                     None => {
-                        let reason = if asked.is_some() { Reason::ChangedAtOrigin } else { Reason::NewAtOrigin };
-                        self.amend(&key, event, incarnation, &wanted, reason);
+                        let reason = self.why_gone(&key);
+                        let step = self.step(&key, Action::Cancel { event, incarnation }, reason, None);
+                        let proven = self.proof(&key);
+                        self.propose(step, proven);
                     }
                 }
+                return;
+            }
+            (Some(Shape::Present(desired)), _) => desired.clone(),
+            (None, Some(body)) => Desired { body: body.clone(), title: head.title, event: head.event, implied: true },
+            (None, None) => return,
+        };
+        if undone(Some(&wanted.body)) {
+            self.out.in_sync += 1;
+            return;
+        }
+        let plain = implied.as_ref().is_some_and(|implied| wanted.body.meets(implied));
+        // What an instance without a shape of its own showed: as its series does. Only what changed since we know the series
+        // can be somebody's doing; older differences may be our own, forgotten.
+        let ours = self.group.mappings.get(&None).copied().filter(|m| m.memory == Memory::Kept);
+        let as_series = |live: &Live| {
+            let since = ours?.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+            let shown = desired::implied(series.shown?, &there)?;
+            let known = remembered.is_none() && since.as_str() < live.updated;
+            known.then(|| Base {
+                applied: implied.as_ref().map_or(Digest::ABSENT, Body::digest),
+                shown: shown.digest(),
+                mapping: None,
+            })
+        };
+        match observed.and_then(live) {
+            // Like any other instance, and never touched by us.
+            Some(live) if plain && mapping.is_none() && wanted.body.meets(live.body) => {}
+            Some(live) => {
+                let base = mapping.map(Base::of).or_else(|| as_series(&live));
+                self.compare(&key, &wanted, &live, base.as_ref(), Some(series));
+            }
+            None if gone => {
+                let reason = match mapping.map(|m| (m.memory, m.applied)) {
+                    Some((Memory::Dismissed, _)) => return,
+                    Some((Memory::Kept, Digest::ABSENT) | (Memory::Leaving | Memory::Undone, _)) => {
+                        Reason::ChangedAtOrigin
+                    }
+                    known if self.face() == Face::Copy && told => {
+                        if known.is_some() || ours.is_some() {
+                            return self.removed(&key, &wanted, Some((event, incarnation)));
+                        }
+                        // Our memory is younger than the removal: nothing is done at the origin for it.
+                        return self.bookkeeping(&key, Action::Dismiss { event, incarnation }, Reason::Removed);
+                    }
+                    _ => Reason::Removed,
+                };
+                self.amend(&key, event, incarnation, &wanted, reason, mapping);
+            }
+            // The series says it already. When its rule changes, whether it still does has to be asked.
+            None if plain && mapping.is_none_or(|m| m.applied != Digest::ABSENT && m.applied != Digest::UNKNOWN) => {
+                let own = matches!(shape, Some(Shape::Present(desired)) if !desired.implied);
+                if own && series.changes {
+                    self.bookkeeping(&key, Action::Doubt { event, incarnation }, Reason::ChangedAtOrigin);
+                } else if mapping.is_some() {
+                    self.bookkeeping(&key, Action::Forget, Reason::NothingLeft);
+                }
+            }
+            None => {
+                let reason = if asked.is_some() { Reason::ChangedAtOrigin } else { Reason::NewAtOrigin };
+                self.amend(&key, event, incarnation, &wanted, reason, None);
             }
         }
     }
 
     /// Both are there: do they agree?
-    fn compare(&mut self, key: &ItemKey, wanted: &Desired, live: &Live, mapping: Option<&Mapping>) {
+    fn compare(
+        &mut self,
+        key: &ItemKey,
+        wanted: &Desired,
+        live: &Live,
+        base: Option<&Base>,
+        series: Option<&Series>,
+    ) -> Change {
         let applied = wanted.body.digest();
-        let remembered = mapping.filter(|m| m.memory != Memory::Dismissed);
-        let origin_moved = remembered.is_none_or(|m| m.applied != applied);
-        let copy_moved = remembered.is_none_or(|m| m.shown != live.digest) || !live.marked;
-        if !origin_moved && !copy_moved {
+        let base = base.filter(|base| base.mapping.is_none_or(|m| m.memory != Memory::Dismissed));
+        let origin_moved = base.map_or_else(|| Field::ALL.to_vec(), |base| base.applied.changed(&applied));
+        let copy_moved = base.map_or_else(|| Field::ALL.to_vec(), |base| base.shown.changed(&live.digest));
+        if origin_moved.is_empty() && copy_moved.is_empty() && live.marked {
             self.out.in_sync += 1;
-            return;
+            return Change::None;
         }
         let (event, incarnation) = (live.event.clone(), live.incarnation);
-        if live.marked && wanted.body.meets(live.body) {
+        let differ = wanted.body.changed(live.body);
+        if live.marked && differ.is_empty() {
             let action = Action::Adopt { event, incarnation, applied, shown: live.digest };
-            return self.bookkeeping(key, action, Reason::FoundOurs);
+            self.bookkeeping(key, action, Reason::FoundOurs);
+            return Change::None;
         }
-        let reason = match remembered {
+        // What a person changed on a copy since we looked last.
+        let by_hand: Vec<Field> = match base {
+            Some(_) => copy_moved.into_iter().filter(|field| differ.contains(field)).collect(),
+            None => Vec::new(),
+        };
+        if self.face() == Face::Copy
+            && !by_hand.is_empty()
+            && let Some(hand) = self.hand(key, wanted)
+        {
+            let free: Vec<Field> = by_hand.iter().copied().filter(|field| !origin_moved.contains(field)).collect();
+            if let Some(action) = hand.edited(&free, live.body, live.digest, incarnation) {
+                let reason =
+                    if matches!(action, Action::Respond { .. }) { Reason::Answered } else { Reason::EditedByHand };
+                if !self.is_refused(key, &action) {
+                    let step = self.step(key, action, reason, Some(wanted));
+                    let seen = self.origin_current(key);
+                    self.propose(step, seen);
+                    return Change::AtOrigin;
+                }
+            }
+        }
+        let conflict = by_hand.iter().any(|field| origin_moved.contains(field) && hand::CARRIED.contains(field));
+        let reason = match base {
             None => Reason::FoundOurs,
-            Some(_) if origin_moved => Reason::ChangedAtOrigin,
+            Some(_) if self.face() == Face::Copy && conflict => Reason::Conflict,
+            Some(_) if !origin_moved.is_empty() => Reason::ChangedAtOrigin,
             Some(_) => Reason::Drifted,
         };
+        let rule = series.is_none() && (differ.contains(&Field::Repetition) || differ.contains(&Field::Time));
+        let given_up = base.and_then(|base| base.mapping).is_some_and(|m| m.is_given_up(self.snapshot.now));
         let (from, to, etag) = (live.body.clone(), wanted.body.clone(), live.etag.clone());
-        self.write(key, Action::Update { event, etag, incarnation, from, to }, reason, wanted);
+        let step = self.step(key, Action::Update { event, etag, incarnation, from, to }, reason, Some(wanted));
+        let obstacle = if reason == Reason::Drifted && given_up { Err(HeldReason::GivenUp) } else { Ok(()) };
+        match self.propose(step, obstacle) {
+            true if rule && !live.body.recurrence.is_empty() => Change::OfRule,
+            _ => Change::None,
+        }
     }
 
-    fn amend(&mut self, key: &ItemKey, event: EventId, incarnation: u32, wanted: &Desired, reason: Reason) {
-        self.write(key, Action::Amend { event, incarnation, to: wanted.body.clone() }, reason, wanted);
+    /// What a person may do to the origin of a copy; none if it is not to be found.
+    fn hand<'h>(&self, key: &'h ItemKey, wanted: &'h Desired<'h>) -> Option<Hand<'h>>
+    where
+        'a: 'h,
+    {
+        let flow = self.group.flow?;
+        Some(Hand { snapshot: self.snapshot, flow, key, wanted })
+    }
+
+    /// The person removed the copy.
+    fn removed(&mut self, key: &ItemKey, wanted: &Desired, copy: Option<(EventId, u32)>) {
+        let Some((event, incarnation)) = copy else { return };
+        let verdict = self.hand(key, wanted).map_or(hand::Removal::Dismiss, |hand| hand.removed(incarnation));
+        match verdict {
+            hand::Removal::Dismiss => {
+                self.bookkeeping(key, Action::Dismiss { event, incarnation }, Reason::Removed);
+            }
+            hand::Removal::Act(action) => {
+                let step = self.step(key, action, Reason::Removed, Some(wanted));
+                let seen = self.origin_current(key);
+                self.propose(step, seen);
+            }
+            hand::Removal::Ask(action) => {
+                let step = self.step(key, action, Reason::Removed, Some(wanted));
+                self.propose(step, Err(HeldReason::OthersInvited));
+            }
+        }
+    }
+
+    fn amend(
+        &mut self,
+        key: &ItemKey,
+        event: EventId,
+        incarnation: u32,
+        wanted: &Desired,
+        reason: Reason,
+        mapping: Option<&Mapping>,
+    ) {
+        let action = Action::Amend { event, incarnation, to: wanted.body.clone() };
+        let step = self.step(key, action, reason, Some(wanted));
+        let given_up = reason == Reason::Removed && mapping.is_some_and(|m| m.is_given_up(self.snapshot.now));
+        self.propose(step, if given_up { Err(HeldReason::GivenUp) } else { Ok(()) });
     }
 
     fn delete(&mut self, key: &ItemKey, live: &Live, reason: Reason) {
-        let reason = match reason {
-            Reason::NotWanted if self.fate(key) == Fate::Gone => Reason::GoneAtOrigin,
-            reason => reason,
-        };
+        let reason = if reason == Reason::NotWanted { self.why_gone(key) } else { reason };
         let (event, etag, incarnation) = (live.event.clone(), live.etag.clone(), live.incarnation);
-        let mut step = self.step(key, Action::Delete { event, etag, incarnation }, reason, None);
+        let from = Box::new(live.body.clone());
+        let mut step = self.step(key, Action::Delete { event, etag, incarnation, from }, reason, None);
         step.when = Some(live.body.when.clone());
         // A twin goes because the other one stays; its origin does not matter.
         let proven = if reason == Reason::Duplicate { Ok(()) } else { self.proof(key) };
         self.propose(step, proven);
     }
 
-    /// Proposes a step that destroys nothing; false when it is held.
-    fn write(&mut self, key: &ItemKey, action: Action, reason: Reason, wanted: &Desired) -> bool {
-        let step = self.step(key, action, reason, Some(wanted));
-        self.propose(step, Ok(()))
+    fn why_gone(&self, key: &ItemKey) -> Reason {
+        match self.fate(key) {
+            _ if self.is_leaving() => Reason::CalendarLeaving,
+            Fate::Gone => Reason::GoneAtOrigin,
+            _ if self.group.wish.as_ref().is_some_and(|wish| wish.same) => Reason::SameMeeting,
+            _ => Reason::NotWanted,
+        }
     }
 
-    fn propose(&mut self, step: Step, proven: Result<(), HeldReason>) -> bool {
-        let obstacle = if self.target_current() { proven.err() } else { Some(HeldReason::TargetNotCurrent) };
+    fn propose(&mut self, step: Step, allowed: Result<(), HeldReason>) -> bool {
+        let current = if step.action.is_at_origin() { true } else { self.target_current() };
+        let refused = self.is_refused(&step.key, &step.action);
+        let writable = self.calendar(step.calendar()).is_some_and(|calendar| calendar.writable);
+        let obstacle = match allowed {
+            _ if !current => Some(HeldReason::TargetNotCurrent),
+            _ if !writable => Some(HeldReason::ReadOnly),
+            Err(reason) => Some(reason),
+            Ok(()) => refused.then_some(HeldReason::Refused),
+        };
         match obstacle {
             None => self.out.steps.push(step),
             Some(reason) => self.out.held.push(Held { step, reason }),
@@ -357,10 +539,25 @@ impl<'a> Judge<'a, '_> {
         obstacle.is_none()
     }
 
+    /// Whether Google refused the very same not long ago.
+    fn is_refused(&self, key: &ItemKey, action: &Action) -> bool {
+        self.snapshot
+            .refusals
+            .get(key)
+            .is_some_and(|refusal| action.asked() == Some(refusal.asked) && self.snapshot.now < refusal.until)
+    }
+
+    /// Whether a person took back what we did, and nothing else is asked since.
+    fn is_undone(&self, mapping: Option<&Mapping>, wanted: Option<&Desired>) -> bool {
+        mapping.is_some_and(|m| {
+            m.memory == Memory::Undone && m.applied == wanted.map_or(Digest::ABSENT, |wanted| wanted.body.digest())
+        }) && !self.is_leaving()
+    }
+
     /// A change of our memory alone. Only forgetting waits until both ends are seen: while they are not, nothing is settled.
     fn bookkeeping(&mut self, key: &ItemKey, action: Action, reason: Reason) {
         let origin = self.snapshot.calendars.get(&key.origin.calendar);
-        let origin_seen = origin.is_none_or(|calendar| calendar.freshness == Freshness::Current);
+        let origin_seen = origin.is_none_or(|calendar| calendar.freshness == Freshness::Current) || self.is_leaving();
         if action == Action::Forget && !(self.target_current() && origin_seen) {
             return;
         }
@@ -373,39 +570,57 @@ impl<'a> Judge<'a, '_> {
             let wish = self.group.wish.as_ref()?;
             let head = wish.head.as_ref()?;
             let body = match key.origin.instance {
-                Some(slot) => desired::implied(&head.body, &slot)?,
+                Some(slot) => desired::implied(&head.body, &later(slot, -wish.lead))?,
                 None => head.body.clone(),
             };
             Some(body.when)
         });
-        let title = wanted.and_then(|wanted| wanted.title.clone());
+        let title = wanted.and_then(|wanted| wanted.title.map(str::to_owned));
         let beside = self.group.mappings.get(&key.origin.instance).is_some_and(|mapping| mapping.alone);
         Step { key: key.clone(), face: self.face(), action, reason, beside, when, title }
     }
 
-    /// How the family looks on this target; what has no flow any more is called a block.
+    /// How the family looks on this target; what has no flow any more is called as the calendars' roles say.
     fn face(&self) -> Face {
         let known = self.group.wish.as_ref().map(|wish| wish.face);
         known.unwrap_or_else(|| {
-            let role = |id| self.snapshot.calendars.get(id).map(|calendar| calendar.role);
+            let role = |id| self.calendar(id).map(|calendar| calendar.role);
             match (role(&self.key.origin.calendar), role(&self.key.target)) {
-                (Some(crate::model::calendar::Role::Personal), _) => Face::PersonalBusy,
-                (_, Some(crate::model::calendar::Role::Main)) => Face::Copy,
+                (Some(Role::Personal), _) => Face::PersonalBusy,
+                (_, Some(Role::Main)) => Face::Copy,
                 _ => Face::Busy,
             }
         })
     }
 
+    fn calendar(&self, id: &CalendarId) -> Option<&'a Calendar> {
+        self.snapshot.calendars.get(id)
+    }
+
+    /// Whether one of the two calendars is to be left: then what is ours goes, whatever became of its origin.
+    fn is_leaving(&self) -> bool {
+        let leaves = |id| self.calendar(id).is_some_and(|calendar| calendar.standing == Standing::Leaving);
+        leaves(&self.key.origin.calendar) || leaves(&self.key.target)
+    }
+
     fn target_current(&self) -> bool {
-        self.snapshot.calendars.get(&self.key.target).is_some_and(|c| c.freshness == Freshness::Current)
+        self.calendar(&self.key.target).is_some_and(|c| c.freshness == Freshness::Current)
+    }
+
+    fn origin_current(&self, key: &ItemKey) -> Result<(), HeldReason> {
+        let current = self.calendar(&key.origin.calendar).is_some_and(|c| c.freshness == Freshness::Current);
+        if current { Ok(()) } else { Err(HeldReason::OriginNotCurrent) }
     }
 
     /// Whether something may disappear: its origin must be seen, and be gone or not wanted.
     fn proof(&self, key: &ItemKey) -> Result<(), HeldReason> {
-        match self.snapshot.calendars.get(&key.origin.calendar) {
+        let doubt = self.group.wish.as_ref().is_some_and(|wish| wish.doubt);
+        match self.calendar(&key.origin.calendar) {
+            _ if self.is_leaving() => Ok(()),
             None => Err(HeldReason::OriginUnproven),
             Some(calendar) if calendar.freshness != Freshness::Current => Err(HeldReason::OriginNotCurrent),
             Some(_) if self.fate(key) == Fate::Unknown => Err(HeldReason::OriginUnproven),
+            Some(_) if doubt => Err(HeldReason::OriginNotCurrent),
             Some(_) => Ok(()),
         }
     }
@@ -427,6 +642,34 @@ impl<'a> Judge<'a, '_> {
     }
 }
 
+/// What a comparison leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// The times of a series' instances change.
+    OfRule,
+    /// Something changes at the origin first.
+    AtOrigin,
+}
+
+/// A series of ours, and where it will stand.
+struct Series<'s> {
+    event: &'s EventId,
+    incarnation: u32,
+    shown: Option<&'s Body>,
+    changes: bool,
+}
+
+impl<'a> Base<'a> {
+    fn of(mapping: &'a Mapping) -> Self {
+        Base { applied: mapping.applied, shown: mapping.shown, mapping: Some(mapping) }
+    }
+}
+
+fn there<'a>(live: &Live<'a>, changes: bool) -> Place<'a> {
+    Place::There { event: live.event.clone(), incarnation: live.incarnation, shown: Some(live.body), changes }
+}
+
 /// Whether what is remembered of an exception is about an event of its own, rather than about an instance of our series.
 fn own_event(mapping: &Mapping) -> bool {
     mapping.alone || mapping.event.as_instance().is_none()
@@ -435,9 +678,9 @@ fn own_event(mapping: &Mapping) -> bool {
 fn live(observed: &Observed) -> Option<Live<'_>> {
     let Observed { event, incarnation, in_series: _, state } = observed;
     match state {
-        ObservedState::Live { etag, body, digest, marked } => {
-            Some(Live { event, incarnation: *incarnation, etag, body, digest: *digest, marked: *marked })
+        ObservedState::Live { etag, body, digest, marked, updated } => {
+            Some(Live { event, incarnation: *incarnation, etag, body, digest: *digest, marked: *marked, updated })
         }
-        ObservedState::Gone => None,
+        ObservedState::Gone { .. } => None,
     }
 }

@@ -41,6 +41,16 @@ pub fn slot_in_scope(slot: &Slot, length: TimeDelta, edge: DateTime<Utc>) -> boo
     start + length > edge
 }
 
+/// Whether a series may have an instance at this slot, as far as its text tells: it has begun, and has not ended.
+pub fn may_begin(series: &Body, slot: &Slot) -> bool {
+    let day = match slot {
+        Slot::Day(day) => *day,
+        Slot::At(at) => at.date_naive(),
+    };
+    let not_before = series.when.start().date_naive() - TimeDelta::days(1);
+    day >= not_before && last_day(series).is_none_or(|last| day <= last + TimeDelta::days(1))
+}
+
 /// A day after which no instance begins; none when the rules go on for ever or do not tell.
 fn last_day(body: &Body) -> Option<NaiveDate> {
     let start = body.when.start().date_naive();
@@ -111,6 +121,7 @@ mod tests {
                 free: false,
                 visibility: Visibility::Default,
                 colour: None,
+                answer: None,
             };
             assert_eq!(last_day(&body), expect.map(|e| e.parse().unwrap()), "{rules:?}");
         };

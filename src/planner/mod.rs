@@ -10,17 +10,26 @@
 //!  yes      –           –              new at the origin                Create
 //!  yes      ◆           nothing moved  in sync                          –
 //!  yes      ◆           origin moved   the origin changed               Update
-//!  yes      ◆           copy moved     somebody edited ours             Update: put back
-//!  yes      ◆           both moved     both changed                     Update: the origin wins
+//!  yes      ◆           copy moved     somebody edited ours             editable copy → WriteBack; an answer → Respond;
+//!                                                                       else Update: put back
+//!  yes      ◆           both moved     both changed                     field by field: the origin wins where both did
 //!  yes      ◆ as asked  something      they meet anyway                 Adopt
 //!  yes      ◆           –              our database forgot              Adopt if as asked, else Update
-//!  yes      †           kept           somebody removed ours            copy → Dismiss; block → Create, next incarnation
+//!  yes      †           kept           somebody removed ours            copy → Withdraw, Respond, held or Dismiss
+//!                                                                       (table below); block → Create, next incarnation
 //!  yes      †           leaving, –     we removed it; wanted again      Create, next incarnation
 //!  yes      –           kept           lost from sight, no tombstone    Create, next incarnation
 //!  yes      – †         dismissed      the person does not want it      –
-//!  no       ◆           any            gone, free, declined             Delete, if that is proven; else held
+//!  any      any         undone         a person took our step back      – until something else is asked
+//!  no       ◆           any            gone, free, declined, leaving    Delete, if that is proven; else held
 //!  no       – †         any            nothing left                     Forget
 //! ```
+//!
+//! What the removal of a copy means ([`hand`]): the person's own meeting without guests → it is deleted; an invitation →
+//! declined; the person's own meeting with guests → held for their word; anything else → dismissed. Only a tombstone that Google
+//! itself told counts, never an absence.
+//!
+//! What is put back is put back three times a day, then it is left alone and shown.
 //!
 //! Two guards stand above the table: *target not current → held*, and *origin not current, or nothing proves that it is gone →
 //! nothing destructive*. After it stands the brake ([`policy`]). What left the horizon is released: forgotten and left as
@@ -35,10 +44,12 @@ pub mod desired;
 pub mod diff;
 pub mod face;
 pub mod flows;
+mod hand;
 pub mod horizon;
 pub mod order;
 pub mod policy;
 pub mod render;
+mod sameness;
 
 use crate::model::{
     calendar::{Freshness, Role},

@@ -15,13 +15,14 @@ pub fn order(mut steps: Vec<Step>) -> Vec<Step> {
 fn rank(step: &Step) -> (u8, &crate::model::id::CalendarId, Option<chrono::DateTime<chrono::Utc>>, &ItemKey) {
     let inside = is_inside_series(step);
     let wave = match &step.action {
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => 0,
         Action::Create { .. } | Action::Update { .. } | Action::Amend { .. } if !inside => 0,
         Action::Create { .. } | Action::Update { .. } | Action::Amend { .. } | Action::Cancel { .. } => 1,
         Action::Delete { .. } if inside => 1,
         Action::Delete { .. } => 2,
-        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => 3,
+        Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => 3,
     };
-    (wave, &step.key.target, step.when.as_ref().map(|when| when.start()), &step.key)
+    (wave, step.calendar(), step.when.as_ref().map(|when| when.start()), &step.key)
 }
 
 /// Whether the step writes an instance of a series of ours rather than an event of its own.
@@ -29,6 +30,9 @@ pub fn is_inside_series(step: &Step) -> bool {
     match &step.action {
         Action::Amend { .. } | Action::Cancel { .. } => true,
         Action::Create { .. } | Action::Forget => false,
+        // These write an event of a person's.
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => false,
+        Action::Doubt { .. } => true,
         Action::Update { event, .. }
         | Action::Delete { event, .. }
         | Action::Adopt { event, .. }

@@ -24,7 +24,7 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::model::{
-    body::{Body, When},
+    body::{Answer, Field, When},
     id::CalendarId,
     plan::{Action, Plan, Reason, Step},
 };
@@ -70,14 +70,14 @@ pub fn body(plan: &Plan, lens: Lens, length: Length) -> String {
     }
     let mut held = BTreeMap::new();
     for one in &plan.held {
-        *held.entry((one.reason, name(plan, &one.step.key.target))).or_insert(0) += 1;
+        *held.entry((one.reason, name(plan, one.step.calendar()))).or_insert(0) += 1;
     }
     for ((reason, target), n) in held {
         line(&mut out, format_args!("‖ held      {n} on {target}      {}", reason.sentence()));
     }
     let mut groups: BTreeMap<&CalendarId, Vec<&Step>> = BTreeMap::new();
     for step in plan.steps.iter().filter(|step| step.action.writes()) {
-        groups.entry(&step.key.target).or_default().push(step);
+        groups.entry(step.calendar()).or_default().push(step);
     }
     let mut groups: Vec<_> = groups.into_iter().map(|(target, steps)| (name(plan, target), steps)).collect();
     groups.sort_by_key(|(name, _)| *name);
@@ -110,17 +110,23 @@ pub fn summary(plan: &Plan) -> String {
     let count = |test: fn(&Action) -> bool| plan.steps.iter().filter(|step| test(&step.action)).count();
     let creates = count(|a| matches!(a, Action::Create { .. }));
     let updates = count(|a| matches!(a, Action::Update { .. } | Action::Amend { .. }));
-    let deletes = count(|a| a.deletes());
+    let deletes = count(|a| a.deletes() && !a.is_at_origin());
+    let at_origin = count(Action::is_at_origin);
     // What is only to be remembered matches, too.
     let matching = plan.in_sync + count(|a| matches!(a, Action::Adopt { .. }));
-    if creates + updates + deletes + plan.held.len() == 0 {
+    if creates + updates + deletes + at_origin + plan.held.len() == 0 {
         let items = if matching == 1 { "item matches" } else { "items match" };
         let calendars = if plan.names.len() == 1 { "calendar" } else { "calendars" };
         return format!("In sync. {matching} {items} on {} {calendars}; nothing to do.", plan.names.len());
     }
     let mut parts = Vec::new();
-    for (n, word) in [(creates, "+ create"), (updates, "~ update"), (deletes, "- delete"), (plan.held.len(), "‖ held")]
-    {
+    for (n, word) in [
+        (creates, "+ create"),
+        (updates, "~ update"),
+        (deletes, "- delete"),
+        (at_origin, "← at the origin"),
+        (plan.held.len(), "‖ held"),
+    ] {
         if n > 0 {
             parts.push(format!("{word} {n}"));
         }
@@ -139,20 +145,39 @@ fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) 
         text.push_str(" repeating,");
     }
     let origin = name(plan, &step.key.origin.calendar);
-    let _ = write!(text, " {}", reason(step.reason, origin));
+    let target = name(plan, &step.key.target);
+    let why = match (&step.action, step.reason) {
+        (Action::WriteBack { .. }, _) => format!("changed on {target}; changed here, too"),
+        (Action::Respond { to, .. }, Reason::Removed) => format!("removed from {target}; {}", answered(*to)),
+        (Action::Respond { to, .. }, _) => format!("answered on {target}; {}", answered(*to)),
+        (Action::Withdraw { .. }, _) => format!("removed from {target}; removed here, too"),
+        (_, why) => reason(why, origin),
+    };
+    let _ = write!(text, " {why}");
     line(out, format_args!("{text}"));
-    if let Action::Update { from, to, .. } = &step.action {
-        let changed = to.changed(from);
-        for field in &changed {
-            let value = match *field {
-                "time" => format!("{} → {}", span(&from.when, zone, plan.at), span(&to.when, zone, plan.at)),
-                "title" if lens == Lens::Owner => format!("{} → {}", quoted(&from.title), quoted(&to.title)),
-                _ => "changed".to_owned(),
-            };
-            line(out, format_args!("                {field:<11} {value}"));
-        }
-        let same = Body::FIELDS - changed.len();
-        line(out, format_args!("                ({same} fields unchanged)"));
+    let (from, to, changed) = match &step.action {
+        Action::Update { from, to, .. } => (from, to, to.changed(from)),
+        Action::WriteBack { from, to, fields, .. } => (&**from, &**to, fields.clone()),
+        _ => return,
+    };
+    for field in &changed {
+        let value = match *field {
+            Field::Time => format!("{} → {}", span(&from.when, zone, plan.at), span(&to.when, zone, plan.at)),
+            Field::Title if lens == Lens::Owner => format!("{} → {}", quoted(&from.title), quoted(&to.title)),
+            _ => "changed".to_owned(),
+        };
+        line(out, format_args!("                {:<11} {value}", field.word()));
+    }
+    let same = Field::ALL.len() - changed.len();
+    line(out, format_args!("                ({same} fields unchanged)"));
+}
+
+fn answered(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Accepted => "accepted here, too",
+        Answer::Maybe => "answered maybe here, too",
+        Answer::Declined => "declined here",
+        Answer::None => "the answer is taken back here, too",
     }
 }
 
@@ -173,7 +198,8 @@ pub fn symbol(action: &Action) -> char {
         Action::Create { .. } => '+',
         Action::Update { .. } | Action::Amend { .. } => '~',
         Action::Delete { .. } | Action::Cancel { .. } => '-',
-        Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => '=',
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => '←',
+        Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => '=',
     }
 }
 
@@ -184,7 +210,13 @@ fn reason(reason: Reason, origin: &str) -> String {
         Reason::GoneAtOrigin => format!("gone from {origin}"),
         Reason::NotWanted => format!("no longer counts on {origin}"),
         Reason::Drifted => "somebody changed it; put back".into(),
+        Reason::EditedByHand => "changed by hand".into(),
+        Reason::Conflict => format!("changed here and on {origin}; {origin} wins"),
+        Reason::Answered => "answered by hand".into(),
         Reason::Removed => "somebody removed it".into(),
+        Reason::SameMeeting => "the same meeting stands there already".into(),
+        Reason::CalendarLeaving => "its calendar is to be left".into(),
+        Reason::Undone => "taken back".into(),
         Reason::Vanished => "out of sight; made anew".into(),
         Reason::FoundOurs => "found, and brought up to date".into(),
         Reason::Duplicate => "there is another one".into(),

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::{Attempt, Store, StoreError, instant, tokens::TokenId};
 use crate::model::{
-    calendar::{Role, Why},
+    calendar::{Role, Standing, Why},
     id::{CalendarId, Cursor, UserId},
 };
 
@@ -21,6 +21,13 @@ pub struct CalendarRow {
     /// What its user calls it.
     pub name: String,
     pub role: Role,
+    pub standing: Standing,
+    /// Neither read nor written.
+    pub paused: bool,
+    /// The account may write here, by Google's last word.
+    pub writable: bool,
+    /// The address of the account.
+    pub account: String,
     /// IANA name.
     pub zone: String,
     /// How far Google has told us; none: it has to be listed in full.
@@ -42,6 +49,10 @@ struct Row {
     display_name: String,
     calendar_type: String,
     zone: String,
+    standing: String,
+    paused: bool,
+    writable: bool,
+    account: String,
     sync_token: Option<String>,
     listed_at: Option<String>,
     consecutive_failures: u32,
@@ -59,6 +70,10 @@ impl TryFrom<Row> for CalendarRow {
             display_name,
             calendar_type,
             zone,
+            standing,
+            paused,
+            writable,
+            account,
             sync_token,
             listed_at,
             consecutive_failures,
@@ -71,6 +86,10 @@ impl TryFrom<Row> for CalendarRow {
             name: display_name,
             role: Role::from_word(&calendar_type).ok_or(StoreError::Format { table: TABLE })?,
             zone,
+            standing: if standing == "leaving" { Standing::Leaving } else { Standing::Connected },
+            paused,
+            writable,
+            account,
             cursor: sync_token.map(Cursor::from),
             listed_at: listed_at.map(|text| instant("calendar_sync_state", &text)).transpose()?,
             failures: consecutive_failures,
@@ -86,6 +105,7 @@ fn why_word(why: Why) -> &'static str {
         Why::Missing => "missing",
         Why::Throttled => "throttled",
         Why::Unreachable => "unreachable",
+        Why::Paused => "paused",
     }
 }
 
@@ -105,7 +125,7 @@ impl Store {
         zone: &str,
     ) -> Result<i64, StoreError> {
         let mut transaction = self.write().await?;
-        let before: Option<(i64, String)> = sqlx::query_as(
+        let before: Option<(Option<i64>, String)> = sqlx::query_as(
             "SELECT oauth_token_id, calendar_type FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
         )
         .bind(user.0)
@@ -118,7 +138,8 @@ impl Store {
                  zone, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (user_id, google_calendar_id) DO UPDATE SET oauth_token_id = excluded.oauth_token_id,
-                 display_name = excluded.display_name, calendar_type = excluded.calendar_type, zone = excluded.zone
+                 display_name = excluded.display_name, calendar_type = excluded.calendar_type, zone = excluded.zone,
+                 standing = 'connected', left_at = NULL, paused_at = NULL, writable = 1
              RETURNING id",
         )
         .bind(user.0)
@@ -131,7 +152,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .when("connecting a calendar")?;
-        let same = before == Some((token.0, role.word().to_owned()));
+        let same = before == Some((Some(token.0), role.word().to_owned()));
         sqlx::query(
             "INSERT INTO calendar_sync_state (client_calendar_id) VALUES (?1)
              ON CONFLICT (client_calendar_id) DO UPDATE SET consecutive_failures = 0, last_error = NULL,
@@ -152,6 +173,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .when("connecting a calendar")?;
+        Store::turn_generation(&mut transaction, user).await?;
         transaction.commit().await.when("connecting a calendar")?;
         Ok(number)
     }
@@ -170,6 +192,17 @@ impl Store {
             .execute(&self.writer)
             .await
             .when("storing a zone")?;
+        Ok(())
+    }
+
+    /// Notes whether the account may write; writes only if it is otherwise than before.
+    pub async fn set_writable(&self, number: i64, writable: bool) -> Result<(), StoreError> {
+        sqlx::query("UPDATE client_calendars SET writable = ?2 WHERE id = ?1 AND writable <> ?2")
+            .bind(number)
+            .bind(writable)
+            .execute(&self.writer)
+            .await
+            .when("storing what an account may")?;
         Ok(())
     }
 
@@ -217,10 +250,13 @@ impl Store {
 /// The calendars of a user, in a transaction of the caller's.
 pub(super) async fn all(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone, sync_token,
-             listed_at, consecutive_failures
-         FROM client_calendars JOIN calendar_sync_state ON client_calendar_id = id
-         WHERE user_id = ? ORDER BY id",
+        "SELECT calendar.id, calendar.user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone,
+             standing, paused_at IS NOT NULL AS paused, writable, google_account_email AS account, sync_token, listed_at,
+             consecutive_failures
+         FROM client_calendars AS calendar
+         JOIN calendar_sync_state ON client_calendar_id = calendar.id
+         JOIN oauth_tokens ON oauth_tokens.id = oauth_token_id
+         WHERE calendar.user_id = ? AND standing <> 'left' ORDER BY calendar.id",
     )
     .bind(user.0)
     .fetch_all(connection)

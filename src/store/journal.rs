@@ -1,16 +1,18 @@
 //! The journal: what was decided and what came of it. Owns the stored format of plans, which `plan --json` prints.
 
 use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction};
 
 use super::{
-    Attempt, Store, StoreError, stamp,
+    Attempt, Store, StoreError, people, stamp,
     stored::{StoredBody, StoredWhen},
 };
 use crate::{
     model::{
+        body::Field,
         calendar::Why,
         id::UserId,
-        plan::{Action, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step},
+        plan::{Action, Effect, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step},
     },
     vault::Place,
 };
@@ -30,17 +32,24 @@ pub struct LogLine {
 
 impl Store {
     /// Writes a plan down before it is carried out; gives its number. An empty plan is not worth a row: an idle tick writes
-    /// nothing.
-    pub async fn record_plan(&self, plan: &Plan) -> Result<i64, StoreError> {
+    /// nothing. `undoes` is the run that it takes back.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUser`] if the user was removed meanwhile.
+    pub async fn record_plan(&self, plan: &Plan, undoes: Option<i64>) -> Result<i64, StoreError> {
         let mut transaction = self.write().await?;
+        let person = people::one(&mut transaction, plan.user).await?.ok_or(StoreError::NoSuchUser)?;
+        let ids = self.vault.item_ids(&person.subject);
         // The number comes first, because what is sealed is bound to it.
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO plans (user_id, planned_at, steps, held, plan_encrypted) VALUES (?, ?, ?, ?, x'') RETURNING id",
+            "INSERT INTO plans (user_id, planned_at, steps, held, undoes, plan_encrypted) VALUES (?, ?, ?, ?, ?, x'')
+             RETURNING id",
         )
         .bind(plan.user.0)
         .bind(stamp(plan.at))
         .bind(i64::try_from(plan.steps.len()).unwrap_or(i64::MAX))
         .bind(i64::try_from(plan.held.len()).unwrap_or(i64::MAX))
+        .bind(undoes)
         .fetch_one(&mut *transaction)
         .await
         .when("writing a plan down")?;
@@ -61,13 +70,19 @@ impl Store {
                 let row = format!("{number}/{n}");
                 let place = Place { table: "plan_steps", column: "step_encrypted", row: &row };
                 let sealed = self.vault.seal(&place, step_json(step, true).to_string().as_bytes());
-                json!({"n": n, "action": action_word(&step.action), "step": data_encoding::HEXLOWER.encode(&sealed)})
+                json!({
+                    "n": n,
+                    "action": action_word(&step.action),
+                    "item": ids.item_id(&step.key),
+                    "step": data_encoding::HEXLOWER.encode(&sealed),
+                })
             })
             .collect();
         for lot in steps.chunks(500) {
             sqlx::query(
-                "INSERT INTO plan_steps (plan_id, number, action, step_encrypted)
-                 SELECT ?1, value ->> 'n', value ->> 'action', unhex(value ->> 'step') FROM json_each(?2)",
+                "INSERT INTO plan_steps (plan_id, number, action, item, step_encrypted)
+                 SELECT ?1, value ->> 'n', value ->> 'action', value ->> 'item', unhex(value ->> 'step')
+                 FROM json_each(?2)",
             )
             .bind(number)
             .bind(json!(lot).to_string())
@@ -79,8 +94,11 @@ impl Store {
         Ok(number)
     }
 
-    /// Notes how steps of a plan went, by their place in it.
+    /// Notes how steps of a plan went that changed nothing at Google, by their place in it.
     pub async fn record_outcomes(&self, plan: i64, outcomes: &[(usize, Outcome)]) -> Result<(), StoreError> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
         let rows: Vec<Value> = outcomes
             .iter()
             .map(|(n, outcome)| {
@@ -98,15 +116,43 @@ impl Store {
         let mut transaction = self.write().await?;
         sqlx::query(
             "UPDATE plan_steps SET outcome = told.value ->> 'outcome', outcome_reason = told.value ->> 'reason',
-                 message_encrypted = unhex(told.value ->> 'message')
+                 message_encrypted = unhex(told.value ->> 'message'), outcome_at = ?3
              FROM json_each(?2) AS told WHERE plan_id = ?1 AND number = told.value ->> 'n'",
         )
         .bind(plan)
         .bind(json!(rows).to_string())
+        .bind(self.now())
         .execute(&mut *transaction)
         .await
         .when("noting how a plan went")?;
         transaction.commit().await.when("noting how a plan went")
+    }
+
+    /// Notes that a step was carried out and what it changed, in a transaction of the caller's.
+    pub(super) async fn record_effect(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
+        plan: i64,
+        step: usize,
+        effect: &Effect,
+    ) -> Result<(), StoreError> {
+        let row = format!("{plan}/{step}");
+        let place = Place { table: "plan_steps", column: "effect_encrypted", row: &row };
+        let Effect { before, after } = effect;
+        let body = |body: &Option<_>| body.as_ref().map(StoredBody::from);
+        let json = json!({"before": body(before), "after": body(after)}).to_string();
+        sqlx::query(
+            "UPDATE plan_steps SET outcome = 'done', effect_encrypted = ?3, outcome_at = ?4
+             WHERE plan_id = ?1 AND number = ?2",
+        )
+        .bind(plan)
+        .bind(i64::try_from(step).unwrap_or(i64::MAX))
+        .bind(self.vault.seal(&place, json.as_bytes()))
+        .bind(self.now())
+        .execute(&mut **transaction)
+        .await
+        .when("noting what a step changed")?;
+        Ok(())
     }
 
     /// The stored format of a plan. Titles only when asked for: whoever is not the owner does not see them.
@@ -206,7 +252,7 @@ fn step_json(step: &Step, titles: bool) -> Value {
             json["event"] = json!(event.as_str());
             json["incarnation"] = json!(incarnation);
             json["etag"] = json!(etag.as_str());
-            json["changed"] = json!(to.changed(from));
+            json["changed"] = json!(words(&to.changed(from)));
             if titles {
                 json["from"] = json!(StoredBody::from(from));
                 json["to"] = json!(StoredBody::from(to));
@@ -219,12 +265,38 @@ fn step_json(step: &Step, titles: bool) -> Value {
                 json["to"] = json!(StoredBody::from(to));
             }
         }
-        Action::Delete { event, etag, incarnation } => {
+        Action::Delete { event, etag, incarnation, from } => {
             json["event"] = json!(event.as_str());
             json["incarnation"] = json!(incarnation);
             json["etag"] = json!(etag.as_str());
+            if titles {
+                json["from"] = json!(StoredBody::from(&**from));
+            }
+        }
+        Action::WriteBack { event, etag, incarnation, fields, from, to, seen: _ } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            json["etag"] = json!(etag.as_ref().map(|etag| etag.as_str()));
+            json["changed"] = json!(words(fields));
+            if titles {
+                json["from"] = json!(StoredBody::from(&**from));
+                json["to"] = json!(StoredBody::from(&**to));
+            }
+        }
+        Action::Respond { event, etag, incarnation, from, to, seen: _ } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            json["etag"] = json!(etag.as_ref().map(|etag| etag.as_str()));
+            json["from_answer"] = json!(from.map(|answer| answer.word()));
+            json["to_answer"] = json!(to.word());
+        }
+        Action::Withdraw { event, etag, incarnation } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            json["etag"] = json!(etag.as_ref().map(|etag| etag.as_str()));
         }
         Action::Cancel { event, incarnation }
+        | Action::Doubt { event, incarnation }
         | Action::Adopt { event, incarnation, applied: _, shown: _ }
         | Action::Dismiss { event, incarnation } => {
             json["event"] = json!(event.as_str());
@@ -235,6 +307,10 @@ fn step_json(step: &Step, titles: bool) -> Value {
     json
 }
 
+fn words(fields: &[Field]) -> Vec<&'static str> {
+    fields.iter().map(|field| field.word()).collect()
+}
+
 fn action_word(action: &Action) -> &'static str {
     match action {
         Action::Create { .. } => "create",
@@ -242,6 +318,10 @@ fn action_word(action: &Action) -> &'static str {
         Action::Amend { .. } => "amend",
         Action::Cancel { .. } => "cancel",
         Action::Delete { .. } => "delete",
+        Action::WriteBack { .. } => "write-back",
+        Action::Respond { .. } => "respond",
+        Action::Withdraw { .. } => "withdraw",
+        Action::Doubt { .. } => "doubt",
         Action::Adopt { .. } => "adopt",
         Action::Dismiss { .. } => "dismiss",
         Action::Forget => "forget",
@@ -255,7 +335,13 @@ fn reason_word(reason: Reason) -> &'static str {
         Reason::GoneAtOrigin => "gone-at-origin",
         Reason::NotWanted => "not-wanted",
         Reason::Drifted => "drifted",
+        Reason::EditedByHand => "edited-by-hand",
+        Reason::Conflict => "conflict",
+        Reason::Answered => "answered",
         Reason::Removed => "removed",
+        Reason::SameMeeting => "same-meeting",
+        Reason::CalendarLeaving => "calendar-leaving",
+        Reason::Undone => "undone",
         Reason::Vanished => "vanished",
         Reason::FoundOurs => "found-ours",
         Reason::Duplicate => "duplicate",
@@ -269,6 +355,10 @@ fn held_word(reason: HeldReason) -> &'static str {
         HeldReason::OriginNotCurrent => "origin-not-current",
         HeldReason::OriginUnproven => "origin-unproven",
         HeldReason::Brake => "brake",
+        HeldReason::OthersInvited => "others-invited",
+        HeldReason::GivenUp => "given-up",
+        HeldReason::Refused => "refused",
+        HeldReason::ReadOnly => "read-only",
     }
 }
 
@@ -277,6 +367,7 @@ fn skip_word(skip: Skip) -> &'static str {
         Skip::ChangedMeanwhile => "changed-meanwhile",
         Skip::ParentFailed => "parent-failed",
         Skip::AccountStopped => "account-stopped",
+        Skip::Superseded => "superseded",
     }
 }
 

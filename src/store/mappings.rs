@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{Attempt, Store, StoreError, open_sealed};
+use super::{Attempt, Store, StoreError, instant, open_sealed, stamp, wishes};
 use crate::{
     model::{
         body::Digest,
@@ -12,12 +13,27 @@ use crate::{
         id::UserId,
         item::{Face, ItemKey},
         mapping::{Mapping, Memory},
+        plan::Effect,
     },
     vault::{Place, Vault},
 };
 
 /// An item and what is to be remembered of it; none: nothing more.
 pub type Note = (ItemKey, Face, Option<Mapping>);
+
+/// What came of one step.
+pub struct Carried<'a> {
+    /// The number of the calendar that was written.
+    pub calendar: i64,
+    /// What it shows now; none if nothing is known.
+    pub change: Option<(&'a Change, &'a Owner)>,
+    /// None: what is remembered stays.
+    pub note: Option<&'a Note>,
+    /// The journal's number of the plan, and the step's place in it.
+    pub plan: i64,
+    pub step: usize,
+    pub effect: &'a Effect,
+}
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -30,6 +46,8 @@ struct Row {
     digests_encrypted: Vec<u8>,
     memory: String,
     alone: bool,
+    restored_at: String,
+    created_at: String,
 }
 
 const TABLE: &str = "event_mappings";
@@ -44,43 +62,20 @@ impl Store {
         transaction.commit().await.when("remembering items")
     }
 
-    /// Stores what Google shows of an event of ours and what is to be remembered of its item, both or neither.
-    pub async fn put_with_mapping(
-        &self,
-        number: i64,
-        change: &Change,
-        owner: &Owner,
-        user: UserId,
-        note: &Note,
-    ) -> Result<(), StoreError> {
-        let (key, face, mapping) = note;
+    /// Stores what came of one step: what Google shows now, what is to be remembered of its item, and the journal's entry; all
+    /// or nothing. An earlier refusal of the item's steps is forgotten.
+    pub async fn carried_out(&self, user: UserId, key: &ItemKey, carried: Carried<'_>) -> Result<(), StoreError> {
+        let Carried { calendar, change, note, plan, step, effect } = carried;
         let mut transaction = self.write().await?;
-        self.upsert(&mut transaction, number, &[(change.clone(), owner.clone())]).await?;
-        self.note(&mut transaction, user, key, *face, mapping.as_ref()).await?;
-        transaction.commit().await.when("storing an event of ours")
-    }
-
-    /// Notes that we have set out to delete these items' events.
-    pub async fn mark_leaving(&self, user: UserId, keys: &[ItemKey]) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        for key in keys {
-            let Names { target, calendar, event, slot } = names(key);
-            sqlx::query(
-                "UPDATE event_mappings SET memory = 'leaving', updated_at = ?6
-                 WHERE user_id = ?1 AND target_google_calendar_id = ?2 AND origin_google_calendar_id = ?3
-                     AND origin_event_id = ?4 AND slot = ?5",
-            )
-            .bind(user.0)
-            .bind(target)
-            .bind(calendar)
-            .bind(event)
-            .bind(slot)
-            .bind(self.now())
-            .execute(&mut *transaction)
-            .await
-            .when("noting a deletion to come")?;
+        if let Some((change, owner)) = change {
+            self.upsert(&mut transaction, calendar, &[(change.clone(), owner.clone())]).await?;
         }
-        transaction.commit().await.when("noting deletions to come")
+        if let Some((key, face, mapping)) = note {
+            self.note(&mut transaction, user, key, *face, mapping.as_ref()).await?;
+        }
+        wishes::accepted(&mut transaction, user, key).await?;
+        self.record_effect(&mut transaction, plan, step, effect).await?;
+        transaction.commit().await.when("storing what came of a step")
     }
 
     /// All that is remembered for a user.
@@ -99,7 +94,7 @@ impl Store {
         mapping: Option<&Mapping>,
     ) -> Result<(), StoreError> {
         let Names { target, calendar, event: origin, slot } = names(key);
-        let Some(Mapping { event, incarnation, applied, shown, memory, alone }) = mapping else {
+        let Some(Mapping { event, incarnation, applied, shown, memory, alone, restored, since: _ }) = mapping else {
             sqlx::query(
                 "DELETE FROM event_mappings WHERE user_id = ? AND target_google_calendar_id = ?
                      AND origin_google_calendar_id = ? AND origin_event_id = ? AND slot = ?",
@@ -116,14 +111,16 @@ impl Store {
         };
         let row = row_name(user, key);
         let place = Place { table: TABLE, column: "digests_encrypted", row: &row };
-        let digests = self.vault.seal(&place, &[applied.0, shown.0].concat());
+        let digests = self.vault.seal(&place, &[applied.to_bytes(), shown.to_bytes()].concat());
+        let restored: Vec<String> = restored.iter().map(|at| stamp(*at)).collect();
         sqlx::query(
             "INSERT INTO event_mappings (user_id, target_google_calendar_id, origin_google_calendar_id, origin_event_id,
-                 slot, face, event_id, incarnation, digests_encrypted, memory, alone, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)
+                 slot, face, event_id, incarnation, digests_encrypted, memory, alone, restored_at, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)
              ON CONFLICT DO UPDATE SET face = excluded.face, event_id = excluded.event_id,
                  incarnation = excluded.incarnation, digests_encrypted = excluded.digests_encrypted,
-                 memory = excluded.memory, alone = excluded.alone, updated_at = excluded.updated_at",
+                 memory = excluded.memory, alone = excluded.alone, restored_at = excluded.restored_at,
+                 updated_at = excluded.updated_at",
         )
         .bind(user.0)
         .bind(target)
@@ -136,6 +133,7 @@ impl Store {
         .bind(digests)
         .bind(memory_word(*memory))
         .bind(alone)
+        .bind(json!(restored).to_string())
         .bind(self.now())
         .execute(&mut **transaction)
         .await
@@ -152,7 +150,7 @@ pub(super) async fn all(
 ) -> Result<BTreeMap<ItemKey, Mapping>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT target_google_calendar_id, origin_google_calendar_id, origin_event_id, slot, event_id, incarnation,
-             digests_encrypted, memory, alone
+             digests_encrypted, memory, alone, restored_at, created_at
          FROM event_mappings WHERE user_id = ?",
     )
     .bind(user.0)
@@ -171,20 +169,18 @@ pub(super) async fn all(
                 digests_encrypted,
                 memory,
                 alone,
+                restored_at,
+                created_at,
             } = row;
             let format = || StoreError::Format { table: TABLE };
-            let instance = match slot.as_str() {
-                "" => None,
-                stamp => Some(Slot::from_stamp(stamp).ok_or_else(format)?),
-            };
-            let origin =
-                OriginKey { calendar: origin_google_calendar_id.into(), event: origin_event_id.into(), instance };
-            let key = ItemKey { target: target_google_calendar_id.into(), origin };
+            let key = key_of(target_google_calendar_id, origin_google_calendar_id, origin_event_id, &slot)
+                .ok_or_else(format)?;
             let name = row_name(user, &key);
             let place = Place { table: TABLE, column: "digests_encrypted", row: &name };
             let digests = open_sealed(vault, &place, &digests_encrypted)?;
-            let (applied, shown) = digests.split_at_checked(16).ok_or_else(format)?;
-            let digest = |bytes: &[u8]| bytes.try_into().map(Digest).map_err(|_| format());
+            let (applied, shown) = digests.split_at_checked(Digest::LENGTH).ok_or_else(format)?;
+            let digest = |bytes: &[u8]| Digest::from_bytes(bytes).ok_or_else(format);
+            let restored: Vec<String> = serde_json::from_str(&restored_at).map_err(|_| format())?;
             let mapping = Mapping {
                 event: event_id.into(),
                 incarnation,
@@ -192,6 +188,8 @@ pub(super) async fn all(
                 shown: digest(shown)?,
                 memory: memory_of(&memory).ok_or_else(format)?,
                 alone,
+                restored: restored.iter().map(|at| instant(TABLE, at)).collect::<Result<_, _>>()?,
+                since: instant(TABLE, &created_at)?,
             };
             Ok((key, mapping))
         })
@@ -199,14 +197,22 @@ pub(super) async fn all(
 }
 
 /// A key as the columns hold it.
-struct Names<'a> {
-    target: &'a str,
-    calendar: &'a str,
-    event: &'a str,
-    slot: String,
+pub(super) struct Names<'a> {
+    pub target: &'a str,
+    pub calendar: &'a str,
+    pub event: &'a str,
+    /// Empty for a single event or a series.
+    pub slot: String,
 }
 
-fn names(key: &ItemKey) -> Names<'_> {
+/// The key of columns; none if the slot makes no sense.
+pub(super) fn key_of(target: String, calendar: String, event: String, slot: &str) -> Option<ItemKey> {
+    let instance = if slot.is_empty() { None } else { Some(Slot::from_stamp(slot)?) };
+    let origin = OriginKey { calendar: calendar.into(), event: event.into(), instance };
+    Some(ItemKey { target: target.into(), origin })
+}
+
+pub(super) fn names(key: &ItemKey) -> Names<'_> {
     let ItemKey { target, origin: OriginKey { calendar, event, instance } } = key;
     Names {
         target: target.as_str(),
@@ -217,7 +223,7 @@ fn names(key: &ItemKey) -> Names<'_> {
 }
 
 /// What a sealed value of the row is bound to. Lengths stand before the ids, so that no two rows share a name.
-fn row_name(user: UserId, key: &ItemKey) -> String {
+pub(super) fn row_name(user: UserId, key: &ItemKey) -> String {
     let Names { target, calendar, event, slot } = names(key);
     format!("{user}/{}:{target}/{}:{calendar}/{}:{event}/{slot}", target.len(), calendar.len(), event.len())
 }
@@ -227,9 +233,12 @@ fn memory_word(memory: Memory) -> &'static str {
         Memory::Kept => "kept",
         Memory::Leaving => "leaving",
         Memory::Dismissed => "dismissed",
+        Memory::Undone => "undone",
     }
 }
 
 fn memory_of(word: &str) -> Option<Memory> {
-    [Memory::Kept, Memory::Leaving, Memory::Dismissed].into_iter().find(|memory| memory_word(*memory) == word)
+    [Memory::Kept, Memory::Leaving, Memory::Dismissed, Memory::Undone]
+        .into_iter()
+        .find(|memory| memory_word(*memory) == word)
 }

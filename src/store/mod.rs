@@ -12,14 +12,17 @@
 //! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
 
 pub mod calendars;
+mod flows;
 pub mod journal;
 pub mod mappings;
 pub mod mirror;
 pub mod people;
 pub mod settings;
 pub mod snapshot;
+pub mod standing;
 mod stored;
 pub mod tokens;
+mod wishes;
 
 use std::{
     fs::{self, File, OpenOptions},

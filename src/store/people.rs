@@ -36,6 +36,25 @@ pub struct User {
     pub subject: String,
     pub name: String,
     pub admin: bool,
+    /// Nothing is read or written for this user.
+    pub paused: bool,
+    /// To be removed; all calendars are left first.
+    pub removing: bool,
+    /// Guests are told by mail of what the user does to a copy of their meeting.
+    pub tell_guests: bool,
+    /// Grows whenever what is wanted changes.
+    pub generation: i64,
+}
+
+/// The columns of a [`UserRow`], with what follows.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, email, google_user_id, display_name, is_admin, paused_at IS NOT NULL, removing, tell_guests, \
+             generation FROM users ",
+            $rest
+        )
+    };
 }
 
 const CLIENT_ID: Place = Place { table: "organization", column: "google_client_id_encrypted", row: "1" };
@@ -108,12 +127,11 @@ impl Store {
 
     /// The consultant with this address; upper and lower case are alike.
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> =
-            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE email = ?")
-                .bind(email)
-                .fetch_optional(&self.reader)
-                .await
-                .when("looking for a user")?;
+        let row: Option<UserRow> = sqlx::query_as(select!("WHERE email = ?"))
+            .bind(email)
+            .fetch_optional(&self.reader)
+            .await
+            .when("looking for a user")?;
         Ok(row.map(User::from))
     }
 
@@ -126,10 +144,7 @@ impl Store {
     /// All consultants, in the order in which they came.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         let rows: Vec<UserRow> =
-            sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users ORDER BY id")
-                .fetch_all(&self.reader)
-                .await
-                .when("listing users")?;
+            sqlx::query_as(select!("ORDER BY id")).fetch_all(&self.reader).await.when("listing users")?;
         Ok(rows.into_iter().map(User::from).collect())
     }
 }
@@ -137,18 +152,14 @@ impl Store {
 /// One consultant, in a transaction of the caller's.
 pub(super) async fn one(connection: &mut SqliteConnection, user: UserId) -> Result<Option<User>, StoreError> {
     let row: Option<UserRow> =
-        sqlx::query_as("SELECT id, email, google_user_id, display_name, is_admin FROM users WHERE id = ?")
-            .bind(user.0)
-            .fetch_optional(connection)
-            .await
-            .when("reading a user")?;
+        sqlx::query_as(select!("WHERE id = ?")).bind(user.0).fetch_optional(connection).await.when("reading a user")?;
     Ok(row.map(User::from))
 }
 
-type UserRow = (i64, String, String, String, bool);
+type UserRow = (i64, String, String, String, bool, bool, bool, bool, i64);
 
 impl From<UserRow> for User {
-    fn from((id, email, subject, name, admin): UserRow) -> Self {
-        User { id: UserId(id), email, subject, name, admin }
+    fn from((id, email, subject, name, admin, paused, removing, tell_guests, generation): UserRow) -> Self {
+        User { id: UserId(id), email, subject, name, admin, paused, removing, tell_guests, generation }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 
-use super::{Attempt, Store, StoreError, calendars, mappings, mirror::provenance, open_sealed, people, stored};
+use super::{
+    Attempt, Store, StoreError, calendars, flows, mappings, mirror::provenance, open_sealed, people, stored, wishes,
+};
 use crate::{
     model::{
         calendar::{Calendar, Freshness},
@@ -28,6 +30,7 @@ struct Row {
     item_slot: Option<String>,
     item_incarnation: Option<u32>,
     item_in_series: Option<bool>,
+    told: Option<bool>,
     event_encrypted: Option<Vec<u8>>,
 }
 
@@ -51,10 +54,13 @@ impl Store {
             .into_iter()
             .map(|row| {
                 let calendar = Calendar {
-                    id: row.id,
+                    id: row.id.clone(),
                     number: row.number,
                     name: row.name,
                     role: row.role,
+                    standing: row.standing,
+                    writable: row.writable,
+                    own: row.id.as_str().eq_ignore_ascii_case(&row.account),
                     freshness: freshness.get(&row.number).copied().unwrap_or(Freshness::Unseen),
                     zone: row.zone,
                 };
@@ -66,9 +72,9 @@ impl Store {
         // One by one, so that events are opened while SQLite's thread looks for the next.
         let mut rows = sqlx::query_as::<_, Row>(
             "SELECT client_calendar_id, event_id, owner, series_event_id, slot, item_origin_calendar_id,
-                 item_origin_event_id, item_slot, item_incarnation, item_in_series, event_encrypted
+                 item_origin_event_id, item_slot, item_incarnation, item_in_series, told, event_encrypted
              FROM mirror_events JOIN client_calendars ON client_calendars.id = client_calendar_id
-             WHERE user_id = ? AND owner <> 'foreign'",
+             WHERE user_id = ? AND owner <> 'foreign' AND standing <> 'left'",
         )
         .bind(user.0)
         .fetch(&mut *transaction);
@@ -92,16 +98,24 @@ impl Store {
         }
         drop(rows);
         let mappings = mappings::all(&mut transaction, &self.vault, user).await?;
+        let refusals = wishes::refusals(&mut transaction, &self.vault, user).await?;
+        let now = self.clock.now();
+        let approved = wishes::approved(&mut transaction, user, now).await?;
+        let flows = flows::all(&mut transaction, &self.vault, user).await?;
         transaction.commit().await.when("reading the mirror")?;
         Ok(Snapshot {
             user,
             email: person.email,
-            now: self.clock.now(),
+            now,
             calendars: calendars.into_values().map(|calendar| (calendar.id.clone(), calendar)).collect(),
             origins,
             observed,
             mappings,
-            policy,
+            refusals,
+            flows,
+            approved,
+            generation: person.generation,
+            policy: Policy { tell_guests: person.tell_guests, ..policy },
             ids: self.vault.item_ids(&person.subject),
         })
     }
@@ -131,8 +145,9 @@ fn ours(target: &CalendarId, row: Row, event: Option<Event>) -> Option<(ItemKey,
             marked: event.marker.is_some() && event.tagged,
             etag: event.etag,
             body: event.body,
+            updated: event.updated,
         },
-        None => ObservedState::Gone,
+        None => ObservedState::Gone { told: row.told == Some(true) },
     };
     let observed =
         Observed { event: row.event_id.into(), incarnation: found.incarnation, in_series: found.in_series, state };

@@ -5,8 +5,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    body::{Body, Visibility, When},
-    event::{Answer, Event, Guest, Kind, Rights, Slot},
+    body::{Answer, Body, Visibility, When},
+    event::{Event, Guest, Kind, Rights, Slot},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -19,8 +19,10 @@ struct Stored {
     kind: String,
     body: StoredBody,
     tentative: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    answer: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    uid: String,
+    organizer: bool,
+    others: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     guests: Vec<(String, String, bool)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,8 @@ pub(super) struct StoredBody {
     visibility: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     colour: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
 }
 
 /// A time as stored. The end is exclusive.
@@ -70,11 +74,11 @@ pub(super) enum StoredWhen {
 /// Pairs each value with its stored word.
 macro_rules! words {
     ($write:ident, $read:ident, $type:ty, { $($value:path = $word:literal),+ $(,)? }) => {
-        fn $write(value: $type) -> &'static str {
+        pub(super) fn $write(value: $type) -> &'static str {
             match value { $($value => $word),+ }
         }
 
-        fn $read(word: &str) -> Option<$type> {
+        pub(super) fn $read(word: &str) -> Option<$type> {
             match word { $($word => Some($value),)+ _ => None }
         }
     };
@@ -102,8 +106,23 @@ words!(visibility_word, visibility, Visibility, {
 
 /// The stored bytes of an event.
 pub(super) fn to_bytes(event: &Event) -> Vec<u8> {
-    let Event { id, etag, updated, series, kind, body, tentative, answer, guests, join_link, rights, marker, tagged } =
-        event;
+    let Event {
+        id,
+        etag,
+        updated,
+        series,
+        kind,
+        body,
+        tentative,
+        uid,
+        organizer,
+        others,
+        guests,
+        join_link,
+        rights,
+        marker,
+        tagged,
+    } = event;
     let stored = Stored {
         id: id.as_str().into(),
         etag: etag.as_str().into(),
@@ -112,7 +131,9 @@ pub(super) fn to_bytes(event: &Event) -> Vec<u8> {
         kind: kind_word(*kind).into(),
         body: body.into(),
         tentative: *tentative,
-        answer: answer.map(|a| answer_word(a).into()),
+        uid: uid.clone(),
+        organizer: *organizer,
+        others: *others,
         guests: guests
             .iter()
             .map(|Guest { name, answer, own }| (name.clone(), answer_word(*answer).into(), *own))
@@ -135,7 +156,9 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Option<Event> {
         kind: word,
         body,
         tentative,
-        answer: answered,
+        uid,
+        organizer,
+        others,
         guests,
         join,
         editable,
@@ -154,10 +177,9 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Option<Event> {
         kind: kind(&word)?,
         body: body.into_model()?,
         tentative,
-        answer: match answered {
-            Some(word) => Some(answer(&word)?),
-            None => None,
-        },
+        uid,
+        organizer,
+        others,
         guests: guests.into_iter().map(guest).collect::<Option<_>>()?,
         join_link: join,
         rights: if editable { Rights::Editable } else { Rights::ReadOnly },
@@ -168,7 +190,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Option<Event> {
 
 impl From<&Body> for StoredBody {
     fn from(body: &Body) -> Self {
-        let Body { title, description, location, when, recurrence, free, visibility, colour } = body;
+        let Body { title, description, location, when, recurrence, free, visibility, colour, answer } = body;
         StoredBody {
             title: title.clone(),
             description: description.clone(),
@@ -178,18 +200,43 @@ impl From<&Body> for StoredBody {
             free: *free,
             visibility: visibility_word(*visibility).into(),
             colour: colour.clone(),
+            answer: answer.map(|a| answer_word(a).into()),
         }
     }
 }
 
 impl StoredBody {
-    fn into_model(self) -> Option<Body> {
-        let StoredBody { title, description, location, when, recurrence, free, visibility: word, colour } = self;
+    pub(super) fn into_model(self) -> Option<Body> {
+        let StoredBody {
+            title,
+            description,
+            location,
+            when,
+            recurrence,
+            free,
+            visibility: word,
+            colour,
+            answer: answered,
+        } = self;
+        let answer = match answered {
+            Some(word) => Some(answer(&word)?),
+            None => None,
+        };
         let when = match when {
             StoredWhen::Days { first, end } => When::Days { first, end },
             StoredWhen::Times { start, end, start_zone, end_zone } => When::Times { start, end, start_zone, end_zone },
         };
-        Some(Body { title, description, location, when, recurrence, free, visibility: visibility(&word)?, colour })
+        Some(Body {
+            title,
+            description,
+            location,
+            when,
+            recurrence,
+            free,
+            visibility: visibility(&word)?,
+            colour,
+            answer,
+        })
     }
 }
 
@@ -231,9 +278,12 @@ mod tests {
                     free: true,
                     visibility: Visibility::Private,
                     colour: Some("7".into()),
+                    answer: Some(Answer::Maybe),
                 },
                 tentative: true,
-                answer: Some(Answer::Maybe),
+                uid: "abc@google.com".into(),
+                organizer: true,
+                others: 3,
                 guests: vec![Guest { name: "Bob".into(), answer: Answer::Declined, own: true }],
                 join_link: Some("https://meet.example/x".into()),
                 rights: Rights::Editable,

@@ -11,17 +11,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Store, StoreError, mappings::Note, mirror::Committed, mirror::Listing, people::NewUser};
+use super::{
+    Store, StoreError, mappings::Carried, mappings::Note, mirror::Committed, mirror::Listing, people::NewUser,
+};
 use crate::{
     model::{
-        body::{Body, Digest, Visibility, When},
+        body::{Answer, Body, Digest, Visibility, When},
         calendar::{Freshness, Role, Why},
         clock::Clock,
-        event::{Answer, Change, Event, Guest, Kind, OriginKey, Owner, Rights, Slot},
+        event::{Change, Event, Guest, Kind, OriginKey, Owner, Rights, Slot},
         id::{CalendarId, Cursor, EventId, UserId},
         item::{Face, ItemKey, ObservedState, Provenance},
         mapping::{Mapping, Memory},
-        plan::{Action, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step, Unreadable},
+        plan::{Action, Effect, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step, Unreadable},
         secret::Secret,
         snapshot::{Origin, Policy, Snapshot},
         tokens::Tokens,
@@ -136,7 +138,9 @@ fn event(id: &str, version: u32) -> Event {
         kind: Kind::Ordinary,
         body: body(id),
         tentative: false,
-        answer: None,
+        uid: format!("{id}@google.com"),
+        organizer: true,
+        others: 0,
         guests: Vec::new(),
         join_link: None,
         rights: Rights::Editable,
@@ -155,6 +159,7 @@ fn body(title: &str) -> Body {
         free: false,
         visibility: Visibility::Default,
         colour: None,
+        answer: None,
     }
 }
 
@@ -163,7 +168,7 @@ fn live(event: Event) -> (Change, Owner) {
 }
 
 fn gone(id: &str) -> (Change, Owner) {
-    (Change::Gone { id: id.into(), series: None, etag: None }, Owner::Person)
+    (Change::Gone { id: id.into(), series: None, etag: None, told: true }, Owner::Person)
 }
 
 fn slot(stamp: &str) -> Slot {
@@ -184,10 +189,12 @@ fn mapping(event: &str) -> Mapping {
     Mapping {
         event: event.into(),
         incarnation: 2,
-        applied: Digest([7; 16]),
-        shown: Digest([8; 16]),
+        applied: body("asked").digest(),
+        shown: body("shown").digest(),
         memory: Memory::Kept,
         alone: true,
+        restored: vec![beginning()],
+        since: beginning(),
     }
 }
 
@@ -636,14 +643,10 @@ async fn mappings_come_back_are_replaced_and_forgotten() {
     let expect: BTreeMap<ItemKey, Mapping> =
         keys.iter().cloned().zip([mapping("a"), dismissed.clone(), mapping("c")]).collect();
     assert_eq!(all().await, expect);
-    let newer = Mapping { applied: Digest([1; 16]), incarnation: 9, ..mapping("a2") };
+    let newer = Mapping { applied: Digest::ABSENT, incarnation: 9, ..mapping("a2") };
     let notes = [(keys[0].clone(), Face::Copy, Some(newer.clone())), (keys[1].clone(), Face::Busy, None)];
     desk.store.remember(desk.user, &notes).await.unwrap();
     assert_eq!(all().await, [(keys[0].clone(), newer.clone()), (keys[2].clone(), mapping("c"))].into());
-    // Of an item that is not remembered there is nothing to note.
-    desk.store.mark_leaving(desk.user, &keys[..2]).await.unwrap();
-    let leaving = Mapping { memory: Memory::Leaving, ..newer };
-    assert_eq!(all().await, [(keys[0].clone(), leaving), (keys[2].clone(), mapping("c"))].into());
     let (bob, _) = person(&desk.store, "bob", "1002").await;
     assert!(desk.store.mappings(bob).await.unwrap().is_empty());
 }
@@ -655,10 +658,22 @@ async fn an_event_of_ours_and_its_mapping_are_stored_both_or_neither() {
     let change = Change::Live(Box::new(event("copy", 1)));
     let note = (key.clone(), Face::Copy, Some(mapping("copy")));
     let nobody = UserId(99);
-    let refused = desk.store.put_with_mapping(desk.home, &change, &ours(key.clone()), nobody, &note).await;
-    assert!(refused.is_err());
+    let plan = desk.store.record_plan(&plan(desk.user), None).await.unwrap();
+    let owner = ours(key.clone());
+    let effect = Effect { before: None, after: Some(body("Canary after")) };
+    let carried = || Carried {
+        calendar: desk.home,
+        change: Some((&change, &owner)),
+        note: Some(&note),
+        plan,
+        step: 0,
+        effect: &effect,
+    };
+    assert!(desk.store.carried_out(nobody, &key, carried()).await.is_err());
     assert_eq!(desk.row(desk.home, "copy").await, None);
-    desk.store.put_with_mapping(desk.home, &change, &ours(key.clone()), desk.user, &note).await.unwrap();
+    assert_eq!(outcomes(&desk, plan).await[0].1, None);
+    desk.store.carried_out(desk.user, &key, carried()).await.unwrap();
+    assert_eq!(outcomes(&desk, plan).await[0].1.as_deref(), Some("done"));
     assert_eq!(desk.state(desk.home, "copy").await, "live");
     assert_eq!(desk.store.mappings(desk.user).await.unwrap(), [(key, mapping("copy"))].into());
 }
@@ -686,9 +701,12 @@ async fn a_snapshot_holds_everything_that_was_stored() {
             free: true,
             visibility: Visibility::Public,
             colour: Some("3".into()),
+            answer: Some(Answer::None),
         },
         tentative: true,
-        answer: Some(Answer::None),
+        uid: "whole@google.com".into(),
+        organizer: false,
+        others: 2,
         guests: vec![Guest { name: "Bob".into(), answer: Answer::Accepted, own: false }],
         join_link: Some("https://meet.example/x".into()),
         rights: Rights::ReadOnly,
@@ -703,6 +721,7 @@ async fn a_snapshot_holds_everything_that_was_stored() {
         id: "whole_20260323T080000Z".into(),
         series: Some(("whole".into(), slot("20260323T080000Z"))),
         etag: None,
+        told: true,
     };
     let origins = vec![
         live(whole.clone()),
@@ -733,7 +752,23 @@ async fn a_snapshot_holds_everything_that_was_stored() {
 
     let fresh = [(desk.acme, Freshness::Stale(Why::Revoked))].into();
     let snapshot = desk.store.snapshot(desk.user, &fresh, Policy::default()).await.unwrap();
-    let Snapshot { user, email, now, calendars, origins, observed, mappings, policy, ids } = snapshot;
+    let Snapshot {
+        user,
+        email,
+        now,
+        calendars,
+        origins,
+        observed,
+        mappings,
+        policy,
+        ids,
+        refusals,
+        flows,
+        approved,
+        generation,
+    } = snapshot;
+    assert!(refusals.is_empty() && flows.is_empty() && approved.is_empty());
+    assert_eq!(generation, 2, "each calendar that was connected");
     assert_eq!((user, email.as_str(), now), (desk.user, HOME, beginning()));
     assert_eq!(policy.brake_count, Policy::default().brake_count);
     assert_eq!(mappings, [(key.clone(), mapping("copy"))].into());
@@ -758,12 +793,12 @@ async fn a_snapshot_holds_everything_that_was_stored() {
     assert_eq!(observed.len(), 2);
     let found: BTreeMap<&str, _> = observed[&key].iter().map(|o| (o.event.as_str(), o)).collect();
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), ["buried", "copy", "twin"]);
-    let ObservedState::Live { etag, body, digest, marked: is_marked } = &found["copy"].state else {
+    let ObservedState::Live { etag, body, digest, marked: is_marked, updated: _ } = &found["copy"].state else {
         panic!("it is live")
     };
     assert_eq!((etag, body, *digest, *is_marked), (&marked.etag, &marked.body, marked.body.digest(), true));
     assert!(matches!(found["twin"].state, ObservedState::Live { marked: false, .. }));
-    assert!(matches!(found["buried"].state, ObservedState::Gone));
+    assert!(matches!(found["buried"].state, ObservedState::Gone { told: true }));
     assert_eq!((found["copy"].incarnation, found["copy"].in_series), (3, false));
     assert!(observed[&key.at(slot("20260316T080000Z"))][0].in_series);
 
@@ -826,7 +861,8 @@ fn plan(user: UserId) -> Plan {
         to: body("Canary after"),
     };
     let create = Action::Create { event: "new".into(), incarnation: 0, body: body("Canary body") };
-    let delete = Action::Delete { event: "old".into(), etag: "\"1\"".into(), incarnation: 0 };
+    let from = Box::new(body("Canary gone"));
+    let delete = Action::Delete { event: "old".into(), etag: "\"1\"".into(), incarnation: 0, from };
     Plan {
         user,
         email: HOME.into(),
@@ -855,8 +891,8 @@ async fn outcomes(desk: &Desk, plan: i64) -> Vec<(String, Option<String>, Option
 #[tokio::test]
 async fn a_plan_is_written_down_and_then_how_it_went() {
     let desk = Desk::new().await;
-    let first = desk.store.record_plan(&plan(desk.user)).await.unwrap();
-    let second = desk.store.record_plan(&plan(desk.user)).await.unwrap();
+    let first = desk.store.record_plan(&plan(desk.user), None).await.unwrap();
+    let second = desk.store.record_plan(&plan(desk.user), None).await.unwrap();
     assert_ne!(first, second);
     let not_yet = |action: &str| (action.to_owned(), None, None, false);
     assert_eq!(outcomes(&desk, first).await, ["create", "update", "forget"].map(not_yet));
@@ -879,7 +915,7 @@ async fn a_plan_is_written_down_and_then_how_it_went() {
 async fn what_was_written_down_is_what_plan_json_prints_with_titles() {
     let desk = Desk::new().await;
     let plan = plan(desk.user);
-    let number = desk.store.record_plan(&plan).await.unwrap();
+    let number = desk.store.record_plan(&plan, None).await.unwrap();
     let open = |table, column, row: &str, sealed: &[u8]| -> Value {
         let place = crate::vault::Place { table, column, row };
         serde_json::from_slice(&vault().open(&place, sealed).unwrap()).unwrap()
@@ -947,7 +983,7 @@ async fn no_secret_and_no_word_of_an_event_lies_on_the_disk_in_the_open() {
     told.join_link = Some("https://meet.example/canary".into());
     desk.listing(desk.acme, true, "a1", vec![live(told)]).await;
     store.remember(desk.user, &[(copy_of("kickoff", None), Face::Copy, Some(mapping("copy")))]).await.unwrap();
-    let number = store.record_plan(&plan(desk.user)).await.unwrap();
+    let number = store.record_plan(&plan(desk.user), None).await.unwrap();
     let failed = Outcome::Failed { class: ErrorClass::Rejected, message: "Canary message".into() };
     store.record_outcomes(number, &[(0, failed)]).await.unwrap();
 

@@ -18,7 +18,7 @@ use super::world::{World, beginning};
 use crate::{
     controller::tick::{Mode, Tick, tick},
     google::{
-        Endpoints,
+        Desk, Endpoints,
         client::{Client, Listing},
         error::GoogleError,
         oauth::{Grant, OAuth, Pending, SCOPES_WRITE},
@@ -150,6 +150,8 @@ fn acme() -> CalendarId {
     CalendarId::from("ada@acme.example")
 }
 
+const UTC: Desk = Desk { zone: "UTC", account: "ada@acme.example" };
+
 fn body() -> Body {
     Body {
         title: Some("Kick-off".into()),
@@ -165,6 +167,7 @@ fn body() -> Body {
         free: false,
         visibility: Visibility::Default,
         colour: None,
+        answer: None,
     }
 }
 
@@ -251,21 +254,21 @@ async fn what_is_refused_is_not_tried_again_and_says_what_to_do() {
         (409, "duplicate", ErrorClass::Exists),
         (410, "deleted", ErrorClass::AlreadyGone),
         (404, "notFound", ErrorClass::AlreadyGone),
-        (403, "forbiddenForNonOrganizer", ErrorClass::Forbidden),
+        (403, "requiredAccessLevel", ErrorClass::Forbidden),
         (403, "rateLimitExceeded", ErrorClass::Throttled),
         (400, "invalid", ErrorClass::Rejected),
     ] {
         let script = Script::new(vec![refused(status, reason)]).await;
         let client = script.client();
         let (id, etag) = (EventId::from("a"), Etag::from("\"1\""));
-        let error = client.delete(&access(), &acme(), &id, &etag).await.unwrap_err();
+        let error = client.delete(&access(), &acme(), &id, &etag, false).await.unwrap_err();
         assert_eq!(error.class(), expected, "{status} {reason}");
-        let error = client.patch(&access(), &acme(), &id, &etag, "m", None, &body(), false, "UTC").await.unwrap_err();
+        let error = client.patch(&access(), &acme(), &id, &etag, "m", None, &body(), false, UTC).await.unwrap_err();
         assert_eq!(error.class(), expected, "{status} {reason}");
         assert_eq!(script.asked().len(), 2, "{status} {reason}");
     }
     let script = Script::new(vec![refused(409, "duplicate")]).await;
-    let error = script.client().insert(&access(), &acme(), &"a".into(), "m", &body(), "UTC").await.unwrap_err();
+    let error = script.client().insert(&access(), &acme(), &"a".into(), "m", &body(), UTC).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Exists);
     let script = Script::new(vec![refused(410, "fullSyncRequired")]).await;
     assert_eq!(script.changes(Some("s")).await.unwrap_err().class(), ErrorClass::CursorLost);
@@ -281,9 +284,9 @@ async fn every_write_is_silent_and_every_change_names_its_version() {
     let client = script.client();
     let (id, etag) = (EventId::from("a/b#c@d%e?f"), Etag::from("\"33\""));
     let odd = CalendarId::from("team/1#x@group.calendar.google.com%");
-    client.insert(&access(), &odd, &id, "m", &body(), "UTC").await.unwrap();
-    client.patch(&access(), &odd, &id, &etag, "m", None, &body(), false, "UTC").await.unwrap();
-    client.delete(&access(), &odd, &id, &etag).await.unwrap();
+    client.insert(&access(), &odd, &id, "m", &body(), UTC).await.unwrap();
+    client.patch(&access(), &odd, &id, &etag, "m", None, &body(), false, UTC).await.unwrap();
+    client.delete(&access(), &odd, &id, &etag, false).await.unwrap();
     let asked = script.asked();
     let calendar = "/calendar/v3/calendars/team%2F1%23x@group.calendar.google.com%25/events";
     let one = format!("{calendar}/a%2Fb%23c@d%25e%3Ff");

@@ -14,9 +14,9 @@ use proptest::{
 
 use crate::{
     model::{
-        body::{Body, Digest, Visibility, When},
-        calendar::{Calendar, Freshness, Role, Why},
-        event::{Answer, Event, Guest, Kind, OriginKey, Rights, Slot},
+        body::{Answer, Body, Digest, Visibility, When},
+        calendar::{Calendar, Freshness, Role, Standing, Why},
+        event::{Event, Guest, Kind, OriginKey, Rights, Slot},
         id::{CalendarId, Etag, EventId, UserId},
         item::{ItemIds, ItemKey, Observed, ObservedState},
         mapping::{Mapping, Memory},
@@ -163,10 +163,13 @@ impl Sim {
                 free: tape.one_in(5),
                 visibility: Visibility::Default,
                 colour: None,
+                answer: answer[tape.pick(5) as usize],
             }
             .canonical(),
             tentative: false,
-            answer: answer[tape.pick(5) as usize],
+            uid: format!("{}@google.com", id.as_str()),
+            organizer: false,
+            others: 1,
             guests: vec![Guest { name: format!("{CANARY} guest"), answer: Answer::Accepted, own: false }],
             join_link: None,
             rights: Rights::Editable,
@@ -272,20 +275,24 @@ impl Sim {
                 number: n as i64,
                 name: id.as_str().into(),
                 role: *role,
+                standing: Standing::Connected,
                 freshness,
                 zone: "Europe/Vienna".into(),
+                writable: true,
+                own: true,
             };
             (id, calendar)
         });
         let mut observed: BTreeMap<ItemKey, Vec<Observed>> = BTreeMap::new();
         for ((_, event), ours) in &self.seen.ours {
             let state = match &ours.body {
-                None => ObservedState::Gone,
+                None => ObservedState::Gone { told: true },
                 Some(body) => ObservedState::Live {
                     etag: Etag::from(ours.version.to_string()),
                     digest: body.digest(),
                     body: body.clone(),
                     marked: true,
+                    updated: format!("{:020}", ours.version),
                 },
             };
             let one =
@@ -300,6 +307,10 @@ impl Sim {
             origins: self.seen.origins.clone(),
             observed,
             mappings: self.mappings.clone(),
+            refusals: BTreeMap::new(),
+            flows: Vec::new(),
+            approved: BTreeSet::new(),
+            generation: 0,
             policy: self.policy.clone(),
             ids: self.ids.clone(),
         }
@@ -308,10 +319,21 @@ impl Sim {
     /// Carries a plan out as the executor and Google do; some steps are lost before or after their effect.
     fn apply(&mut self, plan: &Plan, tape: &mut Tape) {
         let mut missing: BTreeSet<ItemKey> = BTreeSet::new();
-        for step in plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. })) {
-            if let Some(mapping) = self.mappings.get_mut(&step.key) {
-                mapping.memory = Memory::Leaving;
-            }
+        for step in
+            plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. } | Action::Cancel { .. }))
+        {
+            let event = step.action.event().expect("a deletion has an event").clone();
+            let mapping = self.mappings.entry(step.key.clone()).or_insert(Mapping {
+                event,
+                incarnation: 0,
+                applied: Digest::ABSENT,
+                shown: Digest::ABSENT,
+                memory: Memory::Leaving,
+                alone: step.beside,
+                restored: Vec::new(),
+                since: self.now,
+            });
+            mapping.memory = Memory::Leaving;
         }
         for step in &plan.steps {
             let (lost_before, lost_after) = (tape.one_in(9), tape.one_in(9));
@@ -325,6 +347,7 @@ impl Sim {
 
     fn carry_out(&mut self, step: &Step, lost: bool) {
         let target = step.key.target.clone();
+        let since = self.now;
         let keep = |event: &EventId, incarnation: u32, applied: Digest, shown: Digest| Mapping {
             event: event.clone(),
             incarnation,
@@ -332,6 +355,8 @@ impl Sim {
             shown,
             memory: Memory::Kept,
             alone: step.beside,
+            restored: Vec::new(),
+            since,
         };
         match &step.action {
             Action::Create { event, incarnation, body } => {
@@ -384,8 +409,15 @@ impl Sim {
                 mapping.memory = Memory::Dismissed;
                 self.mappings.insert(step.key.clone(), mapping);
             }
+            Action::Doubt { event, incarnation } => {
+                let mapping = keep(event, *incarnation, Digest::UNKNOWN, Digest::UNKNOWN);
+                self.mappings.insert(step.key.clone(), mapping);
+            }
             Action::Forget => {
                 self.mappings.remove(&step.key);
+            }
+            Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => {
+                unreachable!("nobody touches a copy in these histories")
             }
         }
     }
@@ -512,7 +544,9 @@ fn expected(sim: &Sim, target: &str, role: Role) -> Shown {
             continue;
         }
         let counts = |event: &Event| {
-            event.kind != Kind::WorkingLocation && event.answer != Some(Answer::Declined) && (full || !event.body.free)
+            event.kind != Kind::WorkingLocation
+                && event.body.answer != Some(Answer::Declined)
+                && (full || !event.body.free)
         };
         let looks = |event: &Event| match full {
             true => face(&event.body),

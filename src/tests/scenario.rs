@@ -396,11 +396,15 @@ impl Stage {
             for (mark, is) in [
                 ("free", item["transparency"] == "transparent"),
                 ("private", item["visibility"] == "private"),
-                ("guests", item["attendees"].is_array()),
+                ("guests", item["attendees"].as_array().is_some_and(|all| all.iter().any(|one| one["self"] != true))),
             ] {
                 if is {
                     let _ = write!(line, " · {mark}");
                 }
+            }
+            let own = item["attendees"].as_array().into_iter().flatten().find(|one| one["self"] == true);
+            if let Some(answer) = own.and_then(|own| own["responseStatus"].as_str()) {
+                let _ = write!(line, " · {answer}");
             }
             let _ = writeln!(out, "{}", line.trim_end());
         }
