@@ -4,8 +4,10 @@
 pub mod bench;
 pub mod demo;
 pub mod emulator;
+pub mod flow;
 pub mod reconcile;
 pub mod settings;
+mod standing;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
 
@@ -38,6 +40,24 @@ enum Command {
     Plan(reconcile::PlanArguments),
     /// Brings the calendars in sync once, now
     Sync(reconcile::SyncArguments),
+    /// Silence: Google is neither asked nor written, for everybody, a user or a calendar
+    Pause(standing::PauseArguments),
+    /// Ends a pause
+    Resume(standing::PauseArguments),
+    /// Leaves a calendar: what of ours stands there or derives from it is removed
+    Disconnect(standing::DisconnectArguments),
+    /// Removes a user with everything that was made for them
+    RemoveUser(standing::RemoveArguments),
+    /// Says your word to removals that wait for it, by the code that the plan names
+    Answer(standing::AnswerArguments),
+    /// Makes another calendar the main one
+    ChooseMain(standing::MainArguments),
+    /// Copies that were removed by hand and stay away
+    Dismissed(standing::DismissedArguments),
+    /// Declares what of one calendar is shown on another, and how
+    Flow(flow::Arguments),
+    /// Removes everything this installation ever wrote, by its markers; also without a database
+    Purge(standing::PurgeArguments),
     /// Runs the Google emulator alone
     Emulator(emulator::Arguments),
     /// Measures planning on this machine
@@ -96,6 +116,15 @@ pub async fn run(
         Command::Demo(arguments) => demo::run(&arguments, &settings, out).await,
         Command::Plan(arguments) => reconcile::plan(&arguments, &settings, out).await,
         Command::Sync(arguments) => reconcile::sync(&arguments, &settings, out).await,
+        Command::Pause(arguments) => standing::pause(&arguments, true, &settings, out).await,
+        Command::Resume(arguments) => standing::pause(&arguments, false, &settings, out).await,
+        Command::Disconnect(arguments) => standing::disconnect(&arguments, &settings, out).await,
+        Command::RemoveUser(arguments) => standing::remove_user(&arguments, &settings, out).await,
+        Command::Answer(arguments) => standing::answer(&arguments, &settings, out).await,
+        Command::ChooseMain(arguments) => standing::choose_main(&arguments, &settings, out).await,
+        Command::Dismissed(arguments) => standing::dismissed(&arguments, &settings, out).await,
+        Command::Flow(arguments) => flow::run(&arguments, &settings, out).await,
+        Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, out),
     };

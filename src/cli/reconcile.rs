@@ -144,14 +144,27 @@ pub async fn settle_down(app: &App, user: &User) -> Result<Done, Failure> {
         changes += done.count();
         let failed = outcomes.iter().filter(|o| **o != Outcome::Done).count();
         let first_plan = first.get_or_insert_with(|| plan.clone());
-        if settle(&plan.steps, &outcomes) != Next::AtOnce || round == ROUNDS {
+        // A user who was to be removed may be gone by now.
+        let gone = app.store.user(user.id).await.map_err(Failure::failed)?.is_none();
+        if gone || settle(&plan.steps, &outcomes) != Next::AtOnce || round == ROUNDS {
             return Ok(Done { changes, failed, first: first_plan.clone(), last: plan });
         }
     }
     unreachable!("the last round returns")
 }
 
-async fn users(app: &App, who: &Who) -> Result<Vec<User>, Failure> {
+impl Who {
+    /// One user.
+    pub fn user(email: &str) -> Self {
+        Who { user: Some(email.to_owned()), all: false }
+    }
+}
+
+/// The users that are meant.
+///
+/// # Errors
+/// A sentence for the operator, when there is no such user.
+pub async fn users(app: &App, who: &Who) -> Result<Vec<User>, Failure> {
     match &who.user {
         Some(email) => match app.store.user_by_email(email).await.map_err(Failure::failed)? {
             Some(user) => Ok(vec![user]),

@@ -11,8 +11,11 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod intent;
 pub mod observe;
+pub mod purge;
 pub mod settle;
+mod standing;
 pub mod tick;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use tracing::{error, info};
 
-use super::{App, apply, observe};
+use super::{App, apply, observe, standing};
 use crate::{
     model::{
         id::UserId,
@@ -59,13 +59,18 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
         error!(user.id = %user.id, findings = findings.join("; "), "unsound plan");
         return Err(TickError::Unsound(findings));
     }
-    if mode != Mode::Apply || plan.steps.is_empty() {
+    if mode != Mode::Apply {
+        return Ok(Tick { plan, outcomes: Vec::new() });
+    }
+    if plan.steps.is_empty() {
+        standing::finish(app, &user, &freshness).await?;
         return Ok(Tick { plan, outcomes: Vec::new() });
     }
     info!(user.id = %user.id, plan.steps = plan.steps.len(), "plan: {}", render::summary(&plan));
     let journal = app.store.record_plan(&plan, None).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     log(app, &user, journal, &plan, &outcomes).await?;
+    standing::finish(app, &user, &freshness).await?;
     Ok(Tick { plan, outcomes })
 }
 

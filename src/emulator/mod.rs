@@ -78,12 +78,21 @@ pub struct Core {
     pub world: World,
     pub oauth: oauth::OAuth,
     pub faults: faults::Faults,
+    /// Everything that was asked to be changed, for tests to judge.
+    #[cfg(test)]
+    pub writes: Vec<Request>,
 }
 
 impl Core {
     /// A Google that knows this world.
     pub fn new(world: World) -> Self {
-        Core { world, oauth: oauth::OAuth::new(), faults: faults::Faults::default() }
+        Core {
+            world,
+            oauth: oauth::OAuth::new(),
+            faults: faults::Faults::default(),
+            #[cfg(test)]
+            writes: Vec::new(),
+        }
     }
 
     /// Answers one request. `origin` is the address at which this server is reached (`http://127.0.0.1:9000`), used in
@@ -91,6 +100,10 @@ impl Core {
     pub fn handle(&mut self, origin: &str, request: &Request) -> Answer {
         if request.path.starts_with("/_emulator/") {
             return Answer::Reply(Duration::ZERO, faults::control(self, request));
+        }
+        #[cfg(test)]
+        if request.method != "GET" && request.path.starts_with("/calendar/v3/") {
+            self.writes.push(request.clone());
         }
         let account = self.oauth.account_of(request);
         let effect = self.faults.decide(account.as_deref(), request);

@@ -133,6 +133,33 @@ impl Client {
         Ok(Listing { full: cursor.is_none(), items: items.into_values().collect(), unreadable, next, zone, writable })
     }
 
+    /// Everything on a calendar that carries the plain tag of our kind, by whomever it was made (specification, "Loop
+    /// Prevention"); series as series.
+    ///
+    /// # Errors
+    /// As [`Client::changes`].
+    pub async fn tagged(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        zone: &str,
+    ) -> Result<Vec<Event>, GoogleError> {
+        let parameters = [
+            ("singleEvents", "false".to_owned()),
+            ("maxResults", "2500".to_owned()),
+            ("privateExtendedProperty", format!("{}=true", wire::TAG)),
+        ];
+        let (pages, _) = self.pages(access, calendar, About::Listing, &parameters).await?;
+        let changes = pages.iter().flat_map(|page| &page.items).filter_map(|item| wire::change(item.get(), zone).ok());
+        let found: BTreeMap<EventId, Event> = changes
+            .filter_map(|change| match change {
+                Change::Live(event) => Some((event.id.clone(), *event)),
+                Change::Gone { .. } => None,
+            })
+            .collect();
+        Ok(found.into_values().collect())
+    }
+
     /// What stands on a calendar between two instants, series taken apart, by start.
     ///
     /// # Errors

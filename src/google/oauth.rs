@@ -90,6 +90,8 @@ struct Discovery {
     token_endpoint: Url,
     #[serde(deserialize_with = "address")]
     jwks_uri: Url,
+    #[serde(deserialize_with = "address")]
+    revocation_endpoint: Url,
 }
 
 fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
@@ -229,6 +231,19 @@ impl OAuth {
             expires: self.clock.now() + TimeDelta::seconds(expires_in),
             scopes: if scope.is_empty() { old.scopes.clone() } else { scope },
         })
+    }
+
+    /// Gives a permission back (RFC 7009). What Google does not know any more is given back already.
+    ///
+    /// # Errors
+    /// When Google cannot be reached.
+    pub async fn revoke(&self, tokens: &Tokens) -> Result<(), GoogleError> {
+        let url = self.discovery().await?.revocation_endpoint;
+        let request = post("oauth.revoke", url, &[("token", tokens.refresh.reveal().as_str())]);
+        match self.throttle.retry(|| self.transport.send(request.clone())).await {
+            Err(GoogleError::Refused { status: 400, .. }) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
     }
 
     /// Checks an id token (OpenID Connect Core §3.1.3.7): RS256 by a key of the issuer, for us, in time, for this sign-in.

@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// The private extended property that says "a program of this kind made me" (specification, "Loop Prevention").
-const TAG: &str = "calendarSyncEngine";
+pub(super) const TAG: &str = "calendarSyncEngine";
 /// The private extended property that holds the sealed marker.
 const MARKER: &str = "busybridge";
 

@@ -23,6 +23,7 @@ use std::{
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use super::approval;
 use crate::model::{
     body::{Answer, Field, When},
     id::CalendarId,
@@ -72,8 +73,11 @@ pub fn body(plan: &Plan, lens: Lens, length: Length) -> String {
     for one in &plan.held {
         *held.entry((one.reason, name(plan, one.step.calendar()))).or_insert(0) += 1;
     }
+    let waiting = approval::waiting(plan);
     for ((reason, target), n) in held {
-        line(&mut out, format_args!("‖ held      {n} on {target}      {}", reason.sentence()));
+        let code = waiting.iter().find(|one| one.reason == reason && name(plan, &one.calendar) == target);
+        let code = code.map_or(String::new(), |one| format!(" (code {})", one.code));
+        line(&mut out, format_args!("‖ held      {n} on {target}      {}{code}", reason.sentence()));
     }
     let mut groups: BTreeMap<&CalendarId, Vec<&Step>> = BTreeMap::new();
     for step in plan.steps.iter().filter(|step| step.action.writes()) {

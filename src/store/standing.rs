@@ -4,11 +4,17 @@
 use serde_json::json;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Attempt, Store, StoreError, open_sealed, tokens::TokenId};
+use super::{
+    Attempt, Store, StoreError,
+    mappings::{Names, names},
+    open_sealed,
+    tokens::TokenId,
+};
 use crate::{
     model::{
         calendar::Role,
         id::{CalendarId, EventId, UserId},
+        item::ItemKey,
     },
     vault::Place,
 };
@@ -95,20 +101,31 @@ impl Store {
         Ok(left)
     }
 
-    /// Notes that nothing of ours stands on a leaving calendar any more, or that what stands there is listed as left behind.
-    /// Its rows stay for the record; its account is forgotten when it was the last calendar of it. Gives that account.
-    pub async fn calendar_is_left(&self, user: UserId, number: i64) -> Result<Option<TokenId>, StoreError> {
+    /// Notes that nothing of ours stands on a leaving calendar any more, but for `behind`, which is listed with its reason in the
+    /// same transaction; `email` is the user's. The calendar's rows stay for the record. Gives its account if no other calendar
+    /// uses it and the user does not sign in by it.
+    pub async fn calendar_is_left(
+        &self,
+        user: UserId,
+        number: i64,
+        email: &str,
+        behind: &[EventId],
+        why: &str,
+    ) -> Result<Option<TokenId>, StoreError> {
         let mut transaction = self.write().await?;
-        let token: Option<i64> = sqlx::query_scalar(
-            "SELECT oauth_token_id FROM client_calendars WHERE id = ? AND user_id = ? AND standing = 'leaving'",
+        let row: Option<(Option<i64>, String)> = sqlx::query_as(
+            "SELECT oauth_token_id, google_calendar_id FROM client_calendars
+             WHERE id = ? AND user_id = ? AND standing = 'leaving'",
         )
         .bind(number)
         .bind(user.0)
         .fetch_optional(&mut *transaction)
         .await
-        .when("finishing with a calendar")?
-        .flatten();
-        let Some(token) = token else { return Ok(None) };
+        .when("finishing with a calendar")?;
+        let Some((Some(token), calendar)) = row else { return Ok(None) };
+        if !behind.is_empty() {
+            self.list_left_behind(&mut transaction, email, &calendar.into(), behind, why).await?;
+        }
         sqlx::query("UPDATE client_calendars SET standing = 'left', left_at = ?2, oauth_token_id = NULL WHERE id = ?1")
             .bind(number)
             .bind(self.now())
@@ -120,14 +137,29 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .when("finishing with a calendar")?;
-        let used: i64 = sqlx::query_scalar("SELECT count(*) FROM client_calendars WHERE oauth_token_id = ?")
-            .bind(token)
-            .fetch_one(&mut *transaction)
-            .await
-            .when("finishing with a calendar")?;
+        let used: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM client_calendars WHERE oauth_token_id = ?1)
+                 OR (SELECT account_type FROM oauth_tokens WHERE id = ?1) = 'home'",
+        )
+        .bind(token)
+        .fetch_one(&mut *transaction)
+        .await
+        .when("finishing with a calendar")?;
         Store::turn_generation(&mut transaction, user).await?;
         transaction.commit().await.when("finishing with a calendar")?;
-        Ok((used == 0).then_some(TokenId(token)))
+        Ok((!used).then_some(TokenId(token)))
+    }
+
+    /// Whether another user connected the same Google account.
+    pub async fn shares_account(&self, token: TokenId) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "SELECT count(*) > 1 FROM oauth_tokens WHERE google_account_email =
+                 (SELECT google_account_email FROM oauth_tokens WHERE id = ?)",
+        )
+        .bind(token.0)
+        .fetch_one(&self.reader)
+        .await
+        .when("looking for an account")
     }
 
     /// Forgets an account. Only one that no calendar uses can be forgotten.
@@ -138,6 +170,73 @@ impl Store {
             .await
             .when("forgetting an account")?;
         Ok(())
+    }
+
+    /// The account by which a user signs in.
+    pub async fn home_account(&self, user: UserId) -> Result<Option<TokenId>, StoreError> {
+        let id: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM oauth_tokens WHERE user_id = ? AND account_type = 'home' ORDER BY id")
+                .bind(user.0)
+                .fetch_optional(&self.reader)
+                .await
+                .when("looking for an account")?;
+        Ok(id.map(TokenId))
+    }
+
+    /// The accounts of a user.
+    pub async fn tokens_of(&self, user: UserId) -> Result<Vec<TokenId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM oauth_tokens WHERE user_id = ? ORDER BY id")
+            .bind(user.0)
+            .fetch_all(&self.reader)
+            .await
+            .when("listing accounts")?;
+        Ok(ids.into_iter().map(TokenId).collect())
+    }
+
+    /// Forgets everything that is remembered of a user's items, and silences the user: what is then removed by marker is known
+    /// as nobody's doing.
+    pub async fn forget_items(&self, user: UserId) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        for statement in [
+            "DELETE FROM event_mappings WHERE user_id = ?1",
+            "DELETE FROM refusals WHERE user_id = ?1",
+            "UPDATE users SET paused_at = coalesce(paused_at, ?2), generation = generation + 1 WHERE id = ?1",
+        ] {
+            sqlx::query(statement)
+                .bind(user.0)
+                .bind(self.now())
+                .execute(&mut *transaction)
+                .await
+                .when("forgetting what is ours")?;
+        }
+        transaction.commit().await.when("forgetting what is ours")
+    }
+
+    /// Lets dismissed items come back; gives their number.
+    pub async fn bring_back(&self, user: UserId, keys: &[ItemKey]) -> Result<usize, StoreError> {
+        let mut transaction = self.write().await?;
+        let mut found = 0;
+        for key in keys {
+            let Names { target, calendar, event, slot } = names(key);
+            found += sqlx::query(
+                "UPDATE event_mappings SET memory = 'leaving', updated_at = ? WHERE user_id = ?
+                     AND target_google_calendar_id = ? AND origin_google_calendar_id = ? AND origin_event_id = ?
+                     AND slot = ? AND memory = 'dismissed'",
+            )
+            .bind(self.now())
+            .bind(user.0)
+            .bind(target)
+            .bind(calendar)
+            .bind(event)
+            .bind(slot)
+            .execute(&mut *transaction)
+            .await
+            .when("bringing items back")?
+            .rows_affected();
+        }
+        Store::turn_generation(&mut transaction, user).await?;
+        transaction.commit().await.when("bringing items back")?;
+        Ok(usize::try_from(found).unwrap_or(usize::MAX))
     }
 
     /// Notes that a user is to be removed, with all calendars.
@@ -284,9 +383,22 @@ impl Store {
         Ok(usize::try_from(n).unwrap_or(0))
     }
 
-    /// Lists events of ours that could not be removed. The same events for the same reason are listed once.
+    /// Lists events of ours that could not be removed.
     pub async fn note_left_behind(
         &self,
+        user: &str,
+        calendar: &CalendarId,
+        events: &[EventId],
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        self.list_left_behind(&mut transaction, user, calendar, events, why).await?;
+        transaction.commit().await.when("listing what stays behind")
+    }
+
+    async fn list_left_behind(
+        &self,
+        transaction: &mut Transaction<'_, Sqlite>,
         user: &str,
         calendar: &CalendarId,
         events: &[EventId],
@@ -297,7 +409,6 @@ impl Store {
             "calendar": calendar.as_str(),
             "events": events.iter().map(EventId::as_str).collect::<Vec<_>>(),
         });
-        let mut transaction = self.write().await?;
         // The number comes first, because what is sealed is bound to it.
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO left_behind (what_encrypted, events, why, noted_at) VALUES (x'', ?, ?, ?) RETURNING id",
@@ -305,7 +416,7 @@ impl Store {
         .bind(i64::try_from(events.len()).unwrap_or(i64::MAX))
         .bind(why)
         .bind(self.now())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut **transaction)
         .await
         .when("listing what stays behind")?;
         let row = number.to_string();
@@ -313,10 +424,10 @@ impl Store {
         sqlx::query("UPDATE left_behind SET what_encrypted = ? WHERE id = ?")
             .bind(self.vault.seal(&place, what.to_string().as_bytes()))
             .bind(number)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .when("listing what stays behind")?;
-        transaction.commit().await.when("listing what stays behind")
+        Ok(())
     }
 
     /// Everything that stays behind, oldest first.

@@ -3,8 +3,10 @@
 mod cli;
 mod client;
 mod conformance;
+mod invariants;
 mod oracle;
 mod planner;
 mod scenario;
+mod stage;
 mod tidy;
 mod world;

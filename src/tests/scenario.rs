@@ -31,6 +31,9 @@
 //! | `log [PERSON]` | what the sync log says, newest first |
 //! | `policy [PERSON]` | lines `horizon DAYS`, `brake COUNT PERCENT`, `prefix TEXT` |
 //!
+//! What people settle (flows, departures, pauses, words to what waits) has its verbs in [`super::stage`]. After every scenario the
+//! standing invariants are judged ([`super::invariants`]).
+//!
 //! `EVENT` is a name given by `insert`, `"a title"`, or `block@2026-03-02 09:00` (a block of ours that begins then); with
 //! `@2026-03-09` behind it, the instance whose slot is on that day. Times are in Europe/Vienna.
 //!
@@ -55,7 +58,7 @@ use chrono::{NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Europe::Vienna;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::{invariants, world::World};
 use crate::{
     cli::reconcile::settle_down,
     controller::tick::{Mode, Tick, tick},
@@ -132,7 +135,7 @@ fn difference(before: &str, after: &str) -> String {
 
 /// Runs a script; gives it back with what came out.
 async fn run(text: &str) -> String {
-    let mut stage = Stage { world: World::new().await, calls: 0 };
+    let mut stage = Stage { world: World::new().await, calls: 0, kinds: BTreeMap::new() };
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     let mut command: Vec<&str> = Vec::new();
@@ -151,12 +154,16 @@ async fn run(text: &str) -> String {
         let _ = writeln!(out, "{line}");
     }
     assert!(command.is_empty(), "the last command lacks its ----");
+    let broken = invariants::broken(&mut stage.world).await;
+    assert!(broken.is_empty(), "what must always hold does not:\n{}", broken.join("\n"));
     format!("{}\n", out.trim_end())
 }
 
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub(super) world: World,
     calls: u64,
+    /// Calls that `calls-by-kind` has told already.
+    pub(super) kinds: BTreeMap<&'static str, u64>,
 }
 
 impl Stage {
@@ -198,11 +205,11 @@ impl Stage {
                 lines.iter().map(|line| format!("{} {} {}\n", line.action, line.status, line.details)).collect()
             }
             "policy" => self.policy(arguments, rest),
-            other => panic!("there is no verb {other}"),
+            other => self.settle_something(other, arguments).await,
         }
     }
 
-    fn person(&self, name: &str) -> String {
+    pub(super) fn person(&self, name: &str) -> String {
         if name.is_empty() { self.world.people.keys().next().expect("a world").clone() } else { name.into() }
     }
 

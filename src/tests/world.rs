@@ -28,7 +28,11 @@ use crate::{
         snapshot::Policy,
         tokens::Tokens,
     },
-    store::{Store, people::NewUser, tokens::AccountKind},
+    store::{
+        Store,
+        people::NewUser,
+        tokens::{AccountKind, TokenId},
+    },
     vault::Vault,
 };
 
@@ -64,6 +68,10 @@ pub struct World {
     pub core: Shared,
     pub clock: Clock,
     pub people: BTreeMap<String, Person>,
+    /// Somebody wants guests to be told.
+    pub tells_guests: bool,
+    /// Words that people chose for their blocks.
+    pub own_words: Vec<String>,
     installations: BTreeMap<usize, Installation>,
     running: Running,
     browser: reqwest::Client,
@@ -85,7 +93,16 @@ impl World {
         let core: Shared = Arc::new(Mutex::new(Core::new(state::World::new(settings, clock.clone()))));
         let running = serve(core.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let browser = reqwest::Client::builder().build().unwrap();
-        World { core, clock, people: BTreeMap::new(), installations: BTreeMap::new(), running, browser }
+        World {
+            core,
+            clock,
+            people: BTreeMap::new(),
+            tells_guests: false,
+            own_words: Vec::new(),
+            installations: BTreeMap::new(),
+            running,
+            browser,
+        }
     }
 
     /// The address of the emulator.
@@ -96,6 +113,43 @@ impl World {
     /// The handles of the installation that serves this person.
     pub fn app(&self, person: &str) -> &App {
         &self.installations[&self.people[person].installation].app
+    }
+
+    /// The handles of an installation.
+    pub fn installation(&self, number: usize) -> &App {
+        &self.installations[&number].app
+    }
+
+    /// Makes sure that an account and a calendar exist, and that the account may write it.
+    pub fn reach(&self, place: &Place) {
+        self.add_account(&place.account);
+        self.share(&place.id, &place.account);
+    }
+
+    /// Connects one more calendar of a person.
+    pub async fn connect(&mut self, person: &str, name: &str, place: Place) {
+        self.reach(&place);
+        let token = self.token_of(person, &place).await;
+        let (app, user) = (self.app(person), self.people[person].user);
+        let id = CalendarId::from(place.id.as_str());
+        app.store.connect_calendar(user, token, &id, name, place.role, "Europe/Vienna").await.unwrap();
+        self.people.get_mut(person).unwrap().calendars.insert(name.into(), place);
+    }
+
+    /// The account of a place, signed in for a person.
+    pub async fn token_of(&self, person: &str, place: &Place) -> TokenId {
+        let kind = match place.role {
+            Role::Main => AccountKind::Home,
+            Role::Client => AccountKind::Client,
+            Role::Personal => AccountKind::Personal,
+        };
+        let tokens = Tokens {
+            access: Secret::new(format!("dev:{}", place.account)),
+            refresh: Secret::new("a refresh token that Google does not know".into()),
+            expires: self.clock.now() + TimeDelta::days(3650),
+            scopes: String::new(),
+        };
+        self.app(person).store.put_token(self.people[person].user, kind, &place.account, &tokens).await.unwrap()
     }
 
     /// Adds a person with calendars, connected in one installation. `calendars` are name, address of the calendar, address of
