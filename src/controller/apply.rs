@@ -101,6 +101,17 @@ async fn remember(app: &App, user: &User, snapshot: &Snapshot, plan: &Plan) -> R
                     let known = |of: fn(&Mapping) -> Digest| old.map_or(Digest::ABSENT, of);
                     (event, incarnation, known(|m| m.applied), known(|m| m.shown), Memory::Leaving)
                 }
+                // Should the answer be lost, what it then shows is our doing and nobody's edit: in these fields the origin counts.
+                Action::Update { event, incarnation, from, to, .. } => {
+                    let mut applied = old.map_or(Digest::UNKNOWN, |m| m.applied);
+                    for field in to.changed(from) {
+                        applied.take(field, &Digest::UNKNOWN);
+                    }
+                    (event, incarnation, applied, old.map_or(Digest::UNKNOWN, |m| m.shown), Memory::Kept)
+                }
+                Action::Amend { event, incarnation, .. } => {
+                    (event, incarnation, Digest::UNKNOWN, old.map_or(Digest::UNKNOWN, |m| m.shown), Memory::Kept)
+                }
                 Action::Forget => return Some((step.key.clone(), step.face, None)),
                 _ => return None,
             };

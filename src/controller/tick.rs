@@ -6,7 +6,7 @@ use super::{App, apply, observe, standing};
 use crate::{
     model::{
         id::UserId,
-        plan::{Outcome, Plan},
+        plan::{Outcome, Plan, Reason, Step},
     },
     planner::{self, render},
     store::{StoreError, people::User},
@@ -79,12 +79,23 @@ async fn log(app: &App, user: &User, journal: i64, plan: &Plan, outcomes: &[Outc
     let count = |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
     let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
     let status = if failed == 0 { "success" } else { "failure" };
-    let details = [
+    let mut details = vec![
         ("plan", usize::try_from(journal).unwrap_or(0)),
         ("steps", outcomes.len()),
         ("failed", failed),
         ("skipped", count(|outcome| matches!(outcome, Outcome::Skipped(_)))),
         ("held", plan.held.len()),
     ];
+    // What people did to ours, and what came of it.
+    for (name, reasons) in [
+        ("put_back", &[Reason::Drifted, Reason::Removed][..]),
+        ("conflicts", &[Reason::Conflict]),
+        ("written_back", &[Reason::EditedByHand]),
+        ("answered", &[Reason::Answered]),
+    ] {
+        let ours = |step: &Step| reasons.contains(&step.reason) && step.action.writes() && !step.action.deletes();
+        let n = plan.steps.iter().zip(outcomes).filter(|(step, o)| **o == Outcome::Done && ours(step)).count();
+        details.extend((n > 0).then_some((name, n)));
+    }
     app.store.log(user.id, None, "sync", status, &details).await
 }

@@ -188,7 +188,7 @@ impl HeldReason {
     pub fn sentence(self) -> &'static str {
         match self {
             HeldReason::TargetNotCurrent => "the calendar cannot be read; they stay as they are",
-            HeldReason::OriginNotCurrent => "the origin's calendar cannot be read; nothing is deleted on hearsay",
+            HeldReason::OriginNotCurrent => "the origin's calendar cannot be read; nothing is done on hearsay",
             HeldReason::OriginUnproven => "nothing proves that the origin is gone; they stay",
             HeldReason::Brake => "too many deletions at once; they wait for approval",
             HeldReason::OthersInvited => "removing them would cancel a meeting for its guests; they wait for your word",

@@ -348,7 +348,7 @@ impl<'a> Judge<'a, '_> {
         let as_series = |live: &Live| {
             let since = ours?.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             let shown = desired::implied(series.shown?, &there)?;
-            let known = remembered.is_none() && since.as_str() < live.updated;
+            let known = remembered.is_none() && since.as_str() <= live.updated;
             known.then(|| Base {
                 applied: implied.as_ref().map_or(Digest::ABSENT, Body::digest),
                 shown: shown.digest(),

@@ -17,6 +17,7 @@
 //! | `google CAL insert NAME` | a person makes an event: lines of properties |
 //! | `google CAL edit EVENT` | a person changes it: lines of properties |
 //! | `google CAL delete\|decline\|accept\|restore\|duplicate EVENT`, `split EVENT@SLOT` | a person does that |
+//! | `google CAL vanish EVENT` | Google forgets it, without a tombstone |
 //! | `plan [PERSON]` | a dry run; nothing is written at Google |
 //! | `tick [PERSON]` | one tick |
 //! | `settle [PERSON]` | ticks until nothing is urgent |
@@ -273,6 +274,14 @@ impl Stage {
                 let body = json!({"attendees": seen["attendees"]});
                 self.world.as_person(calendar, "PATCH", &path, body).await
             }
+            // Purged, without a tombstone.
+            "vanish" => {
+                let place = self.world.place(calendar).id.clone();
+                crate::emulator::with(&self.world.core, |core| {
+                    core.world.calendars.get_mut(&place).unwrap().events.remove(&id).expect("an event");
+                });
+                return "ok".into();
+            }
             "duplicate" => {
                 let place = &self.world.place(calendar).id;
                 let path = format!("calendars/{place}/events/{id}/duplicate");
@@ -350,6 +359,9 @@ impl Stage {
             .flatten()
             .filter(|item| item["status"] != "cancelled" && fits(item))
             .collect();
+        // A series before its exceptions of the same name.
+        let heads: Vec<&Value> = found.iter().copied().filter(|item| item["recurringEventId"].is_null()).collect();
+        let found = if heads.is_empty() { found } else { heads };
         assert_eq!(found.len(), 1, "{event} is {} events on {calendar}", found.len());
         found[0]["id"].as_str().unwrap().to_owned()
     }
