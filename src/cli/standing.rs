@@ -285,6 +285,14 @@ pub async fn purge(arguments: &PurgeArguments, settings: &Settings, out: &mut (d
 }
 
 async fn without_database(file: &PathBuf, dry: bool, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    // A service that remembers these events would take their removal for the people's, and remove their meetings.
+    if std::fs::metadata(&settings.database).is_ok_and(|file| file.len() > 0) {
+        return Err(Failure::usage(format!(
+            "there is a database at {}, which remembers what is about to be removed: use --user or --all with it. --tokens is for \
+             when it is lost",
+            settings.database.display()
+        )));
+    }
     let vault = Vault::load(&settings.key_file).map_err(Failure::usage)?;
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
@@ -327,8 +335,8 @@ fn told(swept: &Swept, dry: bool) -> String {
     let Swept { found, removed, behind, why } = swept;
     match why {
         _ if dry => format!("{found} events of ours"),
-        Some(why) => format!("{removed} of {found} removed, {} stay behind: {why}", behind.len()),
-        None => format!("{removed} removed"),
+        Some(why) => format!("{} of {found} removed, {} stay behind: {why}", removed.len(), behind.len()),
+        None => format!("{} removed", removed.len()),
     }
 }
 

@@ -12,8 +12,9 @@ use crate::{
     google::{client::Client, error::GoogleError},
     model::{
         calendar::Role,
-        event::Event,
+        event::{Change, Event, Owner},
         id::{CalendarId, EventId},
+        item::Provenance,
         plan::ErrorClass,
         secret::Secret,
     },
@@ -35,7 +36,8 @@ pub enum Whose<'a> {
 pub struct Swept {
     /// How many of ours were found.
     pub found: usize,
-    pub removed: usize,
+    /// What is gone now, and of which item it was; none where it was another user's.
+    pub removed: Vec<(EventId, Option<Provenance>)>,
     /// What could not be removed.
     pub behind: Vec<EventId>,
     /// Why; the last reason, where there are several.
@@ -56,15 +58,13 @@ pub async fn sweep(
 ) -> Result<Swept, GoogleError> {
     let mut swept = Swept::default();
     for event in google.tagged(access, calendar, "UTC").await? {
-        if !is_ours(vault, calendar, &event, whose) {
-            continue;
-        }
+        let Some(provenance) = ours(vault, calendar, &event, whose) else { continue };
         swept.found += 1;
         if dry {
             continue;
         }
         match remove(google, access, calendar, &event).await {
-            Ok(()) => swept.removed += 1,
+            Ok(()) => swept.removed.push((event.id, provenance)),
             Err(error) => {
                 swept.behind.push(event.id);
                 swept.why = Some(error.to_string());
@@ -88,9 +88,9 @@ async fn remove(
             // Changed since it was listed: it is still the event that its id and marker prove.
             Err(error) if error.class() == ErrorClass::Precondition => {
                 match google.get(access, calendar, &event.id, "UTC").await? {
-                    crate::model::event::Change::Live(now) if now.marker == event.marker => etag = now.etag,
-                    crate::model::event::Change::Live(_) => return Err(error),
-                    crate::model::event::Change::Gone { .. } => return Ok(()),
+                    Change::Live(now) if now.marker == event.marker => etag = now.etag,
+                    Change::Live(_) => return Err(error),
+                    Change::Gone { .. } => return Ok(()),
                 }
             }
             Err(error) => return Err(error),
@@ -99,17 +99,17 @@ async fn remove(
     Err(GoogleError::Changed)
 }
 
-/// Whether the event is an event of its own that we made; instances go with their series.
-fn is_ours(vault: &Vault, calendar: &CalendarId, event: &Event, whose: Whose<'_>) -> bool {
-    let Some(marker) = event.marker.as_deref().filter(|_| event.series.is_none()) else { return false };
+/// Of which item the event is, if it is an event of its own that we made; instances go with their series.
+fn ours(vault: &Vault, calendar: &CalendarId, event: &Event, whose: Whose<'_>) -> Option<Option<Provenance>> {
+    let marker = event.marker.as_deref().filter(|_| event.series.is_none())?;
     let subject = match whose {
         Whose::User(subject) => subject,
         Whose::Everybody => "",
     };
     match vault.read_marker(subject, calendar, &event.id, marker) {
-        ReadMarker::Ours { .. } => true,
-        ReadMarker::OtherUser => matches!(whose, Whose::Everybody),
-        _ => false,
+        ReadMarker::Ours { key, incarnation } => Some(Some(Provenance { key, incarnation, in_series: false })),
+        ReadMarker::OtherUser => matches!(whose, Whose::Everybody).then_some(None),
+        _ => None,
     }
 }
 
@@ -150,6 +150,11 @@ pub async fn user(app: &App, user: &User, dry: bool) -> Result<Vec<Purged>, Stor
             Ok::<_, PurgeError>(sweep(&app.google, &app.vault, &access, &row.id, whose, dry).await?)
         };
         let swept = swept.await;
+        for (event, provenance) in swept.iter().flat_map(|swept| &swept.removed) {
+            let Some(provenance) = provenance else { continue };
+            let gone = Change::Gone { id: event.clone(), series: None, etag: None, told: true };
+            app.store.put(row.number, &gone, &Owner::Ours(provenance.clone())).await?;
+        }
         match &swept {
             Ok(swept) if !swept.behind.is_empty() => {
                 let why = swept.why.as_deref().unwrap_or("Google refuses");

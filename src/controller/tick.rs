@@ -5,6 +5,7 @@ use tracing::{error, info};
 use super::{App, apply, observe, standing};
 use crate::{
     model::{
+        calendar::{Freshness, Why},
         id::UserId,
         plan::{Outcome, Plan, Reason, Step},
     },
@@ -59,7 +60,8 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
         error!(user.id = %user.id, findings = findings.join("; "), "unsound plan");
         return Err(TickError::Unsound(findings));
     }
-    if mode != Mode::Apply {
+    let silent = freshness.values().all(|freshness| *freshness == Freshness::Stale(Why::Paused));
+    if mode != Mode::Apply || silent && !freshness.is_empty() {
         return Ok(Tick { plan, outcomes: Vec::new() });
     }
     if plan.steps.is_empty() {

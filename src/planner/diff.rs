@@ -554,11 +554,12 @@ impl<'a> Judge<'a, '_> {
         }) && !self.is_leaving()
     }
 
-    /// A change of our memory alone. Only forgetting waits until both ends are seen: while they are not, nothing is settled.
+    /// A change of our memory alone. It waits until the target is seen, and forgetting until both ends are: what was seen
+    /// earlier may be gone, and a memory of it would make its absence look like a person's doing.
     fn bookkeeping(&mut self, key: &ItemKey, action: Action, reason: Reason) {
         let origin = self.snapshot.calendars.get(&key.origin.calendar);
         let origin_seen = origin.is_none_or(|calendar| calendar.freshness == Freshness::Current) || self.is_leaving();
-        if action == Action::Forget && !(self.target_current() && origin_seen) {
+        if !self.target_current() || (action == Action::Forget && !origin_seen) {
             return;
         }
         let step = self.step(key, action, reason, None);

@@ -6,6 +6,7 @@
 //!   wrote elsewhere is found in it;
 //! * for each item at most one event stands at Google;
 //! * a personal calendar was never asked to be changed, and nothing of ours stands there;
+//! * no more of people's own events were deleted than people removed copies at home;
 //! * no write was made that tells guests, unless the person wants that; each change and deletion named the version it meant;
 //! * when all faults are over, everything comes to rest: a plan with nothing to do, and a tick that writes nothing.
 
@@ -44,11 +45,29 @@ pub async fn broken(world: &mut World) -> Vec<String> {
 /// Requests of ours that should never have been made.
 fn requests(world: &World) -> Vec<String> {
     let writes = emulator::with(&world.core, |core| core.writes.clone());
-    let ours: Vec<Request> = writes
-        .into_iter()
-        .filter(|r| r.header("user-agent").is_some_and(|agent| agent.starts_with("busybridge")))
+    let is_by_us = |r: &Request| r.header("user-agent").is_some_and(|agent| agent.starts_with("busybridge"));
+    let mains: BTreeSet<&str> = world
+        .people
+        .values()
+        .flat_map(|person| person.calendars.values())
+        .filter(|place| place.role == Role::Main)
+        .map(|place| place.id.as_str())
         .collect();
+    let deletions = writes.iter().filter(|r| r.method == "DELETE");
+    let (by_us, by_people): (Vec<&Request>, Vec<&Request>) = deletions.partition(|r| is_by_us(r));
+    // Tried again under the same path is one deletion.
+    let of_people: BTreeSet<&str> = by_us
+        .iter()
+        .map(|r| r.path.as_str())
+        .filter(|path| !is_our_id(path.rsplit('/').next().unwrap_or_default()))
+        .collect();
+    let of_people = of_people.len();
+    let at_home = by_people.iter().filter(|r| mains.iter().any(|id| percent_encoding(&r.path).contains(id))).count();
+    let ours: Vec<Request> = writes.iter().filter(|r| is_by_us(r)).cloned().collect();
     let mut broken = Vec::new();
+    if of_people > at_home {
+        broken.push(format!("{of_people} events of people were deleted, and {at_home} copies removed by them"));
+    }
     let personal: BTreeSet<String> = world
         .people
         .values()
@@ -70,6 +89,14 @@ fn requests(world: &World) -> Vec<String> {
         }
     }
     broken
+}
+
+/// Whether an id has the form of those that we give: 40 characters of a hash, and the incarnation. Scripts give names.
+fn is_our_id(id: &str) -> bool {
+    let series = id.split('_').next().unwrap_or_default();
+    (41..=50).contains(&series.len())
+        && !series.starts_with("name")
+        && series.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn percent_encoding(path: &str) -> String {

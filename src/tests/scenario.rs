@@ -392,6 +392,9 @@ impl Stage {
         let app = self.world.app(&person);
         let user = app.store.user(self.world.people[&person].user).await.unwrap().unwrap();
         let done = settle_down(app, &user).await.unwrap();
+        if app.store.user(user.id).await.unwrap().is_none() {
+            return format!("{} changes; the user is removed", done.changes);
+        }
         let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.unwrap();
         format!("{} changes\n{}", done.changes, render::body(&plan, Lens::Owner, Length::All))
     }

@@ -226,7 +226,7 @@ impl Stage {
                     "{}: {} found, {} removed, {} behind\n",
                     one.calendar,
                     swept.found,
-                    swept.removed,
+                    swept.removed.len(),
                     swept.behind.len()
                 )
             }

@@ -129,6 +129,7 @@ impl World {
     /// Connects one more calendar of a person.
     pub async fn connect(&mut self, person: &str, name: &str, place: Place) {
         self.reach(&place);
+        with(&self.core, |core| core.oauth.signs_in(&place.account));
         let token = self.token_of(person, &place).await;
         let (app, user) = (self.app(person), self.people[person].user);
         let id = CalendarId::from(place.id.as_str());
