@@ -1,7 +1,7 @@
 //! `busybridge demo`: the product's main job on the embedded emulator, with a prepared consultancy or with one's own calendar
 //! exports.
 
-mod browser;
+pub mod browser;
 
 use std::{
     io::Write,

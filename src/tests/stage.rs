@@ -15,6 +15,7 @@
 //! | `left-behind` | what could not be removed |
 //! | `crash N [PERSON]` | a tick that dies after its Nth step |
 //! | `share CAL ROLE` | what the account may do on its calendar: `writer`, `reader` |
+//! | `sign-in CAL` | the account signs in by Google's pages, for tokens that end and are renewed |
 //! | `revoke CAL` | the account takes its consent back |
 //! | `calls-by-kind [PERSON]` | calls to Google since the last `calls-by-kind`, by method |
 
@@ -26,7 +27,10 @@ use serde_json::json;
 
 use super::{scenario::Stage, world::Place};
 use crate::{
-    cli::flow::{FlowArguments, declare},
+    cli::{
+        demo::browser::sign_in,
+        flow::{FlowArguments, declare},
+    },
     controller::{
         intent::{self, Word},
         purge,
@@ -35,7 +39,7 @@ use crate::{
     emulator::{self, state},
     model::{calendar::Role, id::CalendarId},
     planner::approval,
-    store::people::User,
+    store::{people::User, tokens::AccountKind},
 };
 
 #[derive(Parser)]
@@ -140,6 +144,20 @@ impl Stage {
                     calendar.acl.insert(place.account.clone(), role);
                 });
                 "ok".into()
+            }
+            "sign-in" => {
+                let person = self.owner_of(first);
+                let place = self.world.place(first).clone();
+                let app = self.world.app(&person);
+                let id = "busybridge-demo.apps.googleusercontent.com";
+                let grant = sign_in(app, id, "demo-secret", &place.account, place.role).await;
+                let grant = grant.unwrap_or_else(|failure| panic!("{}", failure.sentence));
+                let user = self.world.people[&person].user;
+                let kind = AccountKind::Home;
+                let token = app.store.put_token(user, kind, &place.account, &grant.tokens).await.unwrap();
+                let minutes = (grant.tokens.expires - self.world.clock.now()).num_minutes();
+                assert!(app.store.token(token).await.unwrap().is_some());
+                format!("a token for {minutes} minutes")
             }
             "revoke" => {
                 let account = self.world.place(first).account.clone();
