@@ -52,6 +52,8 @@ enum Command {
     Answer(standing::AnswerArguments),
     /// Makes another calendar the main one
     ChooseMain(standing::MainArguments),
+    /// Whether guests are told by mail when a user moves, removes or answers their meeting by way of its copy
+    TellGuests(standing::TellArguments),
     /// Copies that were removed by hand and stay away
     Dismissed(standing::DismissedArguments),
     /// Declares what of one calendar is shown on another, and how
@@ -122,6 +124,7 @@ pub async fn run(
         Command::RemoveUser(arguments) => standing::remove_user(&arguments, &settings, out).await,
         Command::Answer(arguments) => standing::answer(&arguments, &settings, out).await,
         Command::ChooseMain(arguments) => standing::choose_main(&arguments, &settings, out).await,
+        Command::TellGuests(arguments) => standing::tell_guests(&arguments, &settings, out).await,
         Command::Dismissed(arguments) => standing::dismissed(&arguments, &settings, out).await,
         Command::Flow(arguments) => flow::run(&arguments, &settings, out).await,
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,

@@ -81,6 +81,16 @@ pub struct MainArguments {
 }
 
 #[derive(Args)]
+pub struct TellArguments {
+    /// The user's address
+    #[arg(long, value_name = "EMAIL")]
+    user: String,
+    /// Whether Google tells them by mail
+    #[arg(value_parser = ["on", "off"])]
+    tell: String,
+}
+
+#[derive(Args)]
 pub struct DismissedArguments {
     /// The user's address
     #[arg(long, value_name = "EMAIL")]
@@ -225,6 +235,21 @@ pub async fn choose_main(arguments: &MainArguments, settings: &Settings, out: &m
     let done = reconcile::settle_down(&app, &user).await?;
     say(out, &format!("{} is the main calendar now: {} changes made\n", wanted.name, done.changes))?;
     left_behind(&app, out).await?;
+    app.store.close().await;
+    Ok(0)
+}
+
+/// Settles whether guests are told what a user does to the copy of their meeting.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn tell_guests(arguments: &TellArguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let app = open(settings, Clock::system()).await?;
+    let user = user(&app, &arguments.user).await?;
+    let tell = arguments.tell == "on";
+    app.store.set_tell_guests(user.id, tell).await.map_err(Failure::failed)?;
+    let text = if tell { "are told by mail" } else { "are not told" };
+    say(out, &format!("guests of meetings that {} changes by way of a copy {text}\n", user.email))?;
     app.store.close().await;
     Ok(0)
 }

@@ -14,6 +14,7 @@
 //! | `purge [dry]` | removes everything by marker |
 //! | `left-behind` | what could not be removed |
 //! | `crash N [PERSON]` | a tick that dies after its Nth step |
+//! | `race [PERSON]` | two ticks at the same time, step by step interleaved |
 //! | `share CAL ROLE` | what the account may do on its calendar: `writer`, `reader` |
 //! | `sign-in CAL` | the account signs in by Google's pages, for tokens that end and are renewed |
 //! | `revoke CAL` | the account takes its consent back |
@@ -136,6 +137,13 @@ impl Stage {
                 if text.is_empty() { "(nothing)".into() } else { text }
             }
             "crash" => self.crash(&words).await,
+            "race" => {
+                let person = self.person(first);
+                let (app, user) = (self.world.app(&person), self.world.people[&person].user);
+                let (one, two) =
+                    futures::future::join(tick(app, user, Mode::Apply), tick(app, user, Mode::Apply)).await;
+                format!("{} and {}", one.is_ok(), two.is_ok())
+            }
             "share" => {
                 let place = self.world.place(first).clone();
                 let role = if words[1] == "reader" { state::Role::Reader } else { state::Role::Writer };
