@@ -5,6 +5,7 @@ pub mod bench;
 pub mod demo;
 pub mod emulator;
 pub mod flow;
+pub mod history;
 pub mod reconcile;
 pub mod settings;
 mod standing;
@@ -58,6 +59,14 @@ enum Command {
     Dismissed(standing::DismissedArguments),
     /// Declares what of one calendar is shown on another, and how
     Flow(flow::Arguments),
+    /// Lists what was done lately, by run
+    Runs(history::RunsArguments),
+    /// Takes a run back: what still stands as that run left it
+    ///
+    /// Exit code of a dry run 0: nothing to take back, 2: there are changes, 1: error.
+    Undo(history::UndoArguments),
+    /// Tells why something is on a calendar, or why not
+    Why(history::WhyArguments),
     /// Removes everything this installation ever wrote, by its markers; also without a database
     Purge(standing::PurgeArguments),
     /// Runs the Google emulator alone
@@ -127,6 +136,9 @@ pub async fn run(
         Command::TellGuests(arguments) => standing::tell_guests(&arguments, &settings, out).await,
         Command::Dismissed(arguments) => standing::dismissed(&arguments, &settings, out).await,
         Command::Flow(arguments) => flow::run(&arguments, &settings, out).await,
+        Command::Runs(arguments) => history::runs(&arguments, &settings, out).await,
+        Command::Undo(arguments) => history::undo(&arguments, &settings, out).await,
+        Command::Why(arguments) => history::why(&arguments, &settings, out).await,
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, out),

@@ -333,6 +333,14 @@ impl Target<'_> {
                 }
                 self.carried_back(numbered, gone(event, true), None, Effect { before, after: None }).await
             }
+            Action::Restore { event, .. } => {
+                let answer = app.google.restore(access, &row.id, event, &row.zone).await;
+                let Some(shown) = self.at_origin(event, answer).await? else {
+                    return Ok(Outcome::Skipped(Skip::ChangedMeanwhile));
+                };
+                let effect = Effect { before: None, after: Some(shown.body.clone()) };
+                self.carried_back(numbered, Change::Live(Box::new(shown)), None, effect).await
+            }
             Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => Ok(Outcome::Done),
         }
     }
@@ -517,7 +525,7 @@ impl Target<'_> {
     ) -> Result<Outcome, StepError> {
         let inside = is_inside_series(step);
         let absent = || self.mapping(step, event, incarnation, Digest::ABSENT, Digest::ABSENT, false);
-        let note = (step.key.clone(), step.face, inside.then(absent));
+        let note = (step.key.clone(), step.face, (inside || step.undone.is_some()).then(absent));
         let owner = Owner::Ours(self.provenance(&step.key, event, incarnation, inside));
         let carried = Carried {
             calendar: self.row.number,
@@ -563,7 +571,9 @@ impl Target<'_> {
             restored.push(now);
         }
         let since = old.map_or(now, |m| m.since);
-        Mapping { event: event.clone(), incarnation, applied, shown, memory: Memory::Kept, alone, restored, since }
+        // What is taken back stays as it then is, while what is desired now stays desired.
+        let (memory, applied) = step.undone.map_or((Memory::Kept, applied), |desired| (Memory::Undone, desired));
+        Mapping { event: event.clone(), incarnation, applied, shown, memory, alone, restored, since }
     }
 }
 

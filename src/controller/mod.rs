@@ -17,6 +17,7 @@ pub mod purge;
 pub mod settle;
 mod standing;
 pub mod tick;
+pub mod undo;
 
 use std::sync::Arc;
 

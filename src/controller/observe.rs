@@ -110,10 +110,13 @@ fn ours(error: ObserveError) -> StoreError {
 /// When our own database fails.
 pub async fn as_of_last_time(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
     let calendars = app.store.calendars_of(user.id).await?;
-    Ok(calendars
-        .iter()
-        .map(|row| (row.number, if row.cursor.is_some() { Freshness::Current } else { Freshness::Unseen }))
-        .collect())
+    let silent = user.paused || app.store.is_paused().await?;
+    let freshness = |row: &CalendarRow| match row.cursor {
+        _ if silent || row.paused => Freshness::Stale(Why::Paused),
+        Some(_) => Freshness::Current,
+        None => Freshness::Unseen,
+    };
+    Ok(calendars.iter().map(|row| (row.number, freshness(row))).collect())
 }
 
 async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), ObserveError> {

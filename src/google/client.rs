@@ -336,6 +336,25 @@ impl Client {
         Ok((*before, after))
     }
 
+    /// Brings a deleted event back, as from the bin (checklist D07).
+    ///
+    /// # Errors
+    /// Of class `Precondition` when it is there already, `AlreadyGone` when Google has forgotten it, `Rejected` when it may not.
+    pub async fn restore(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        event: &EventId,
+        zone: &str,
+    ) -> Result<Event, GoogleError> {
+        let url = self.event_url(calendar, event)?;
+        let request = self.request("events.get", About::Event, Method::GET, url, access);
+        let body = self.send(request).await?;
+        let Change::Gone { etag: Some(etag), .. } = change(&body, zone)? else { return Err(GoogleError::Changed) };
+        let alive = serde_json::json!({"status": "confirmed"});
+        self.change(access, calendar, event, &etag, &alive, false, zone).await
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one HTTP request, taken apart")]
     async fn change(
         &self,

@@ -32,6 +32,7 @@ pub mod id;
 pub mod item;
 pub mod mapping;
 pub mod plan;
+pub mod run;
 pub mod secret;
 pub mod snapshot;
 pub mod tokens;

@@ -46,6 +46,8 @@ pub enum Action {
     },
     /// The person removed the copy of a meeting that is theirs alone, or agreed to its end: delete the origin.
     Withdraw { event: EventId, etag: Option<Etag>, incarnation: u32 },
+    /// Bring an origin back that was deleted for the person.
+    Restore { event: EventId, incarnation: u32, body: Box<Body> },
     /// The rule of our series changes: whether it still has this instance is to be asked.
     Doubt { event: EventId, incarnation: u32 },
     /// It is as it should be; only our memory differs.
@@ -69,7 +71,10 @@ impl Action {
 
     /// Whether it changes an origin rather than something of ours.
     pub fn is_at_origin(&self) -> bool {
-        matches!(self, Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. })
+        matches!(
+            self,
+            Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. }
+        )
     }
 
     /// The event that is written, or of which something is remembered; none for forgetting.
@@ -83,6 +88,7 @@ impl Action {
             | Action::WriteBack { event, .. }
             | Action::Respond { event, .. }
             | Action::Withdraw { event, .. }
+            | Action::Restore { event, .. }
             | Action::Doubt { event, .. }
             | Action::Adopt { event, .. }
             | Action::Dismiss { event, .. } => Some(event),
@@ -95,7 +101,7 @@ impl Action {
         match self {
             Action::Create { body, .. } => Some(body.digest()),
             Action::Update { to, .. } | Action::Amend { to, .. } => Some(to.digest()),
-            Action::WriteBack { to, .. } => Some(to.digest()),
+            Action::WriteBack { to: body, .. } | Action::Restore { body, .. } => Some(body.digest()),
             Action::Cancel { .. } | Action::Delete { .. } | Action::Withdraw { .. } => Some(Digest::ABSENT),
             Action::Respond { to, .. } => {
                 let mut asked = Digest::ABSENT;
@@ -153,6 +159,8 @@ pub struct Step {
     /// For people: when it takes place, and its title at the origin.
     pub when: Option<When>,
     pub title: Option<String>,
+    /// Of a step that takes something back: what is desired of the item now. It stays as it then is until something else is.
+    pub undone: Option<Digest>,
 }
 
 impl Step {

@@ -11,12 +11,22 @@ use crate::model::{
     item::{Face, ItemKey, ObservedState},
     mapping::Memory,
     plan::{Action, Plan, Reason, Step},
+    run::{Deed, Done, Run},
     snapshot::{Origin, Snapshot},
 };
 
 /// What is wrong with a plan; empty when it is sound. The sentences name calendars by number and no event, so that they may
 /// be logged.
 pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    check_with(snapshot, plan, None)
+}
+
+/// The same for a plan that takes `run` back: what that run did justifies its opposite, and nothing else.
+pub fn check_undo(snapshot: &Snapshot, plan: &Plan, run: &Run) -> Vec<String> {
+    check_with(snapshot, plan, Some(run))
+}
+
+fn check_with(snapshot: &Snapshot, plan: &Plan, run: Option<&Run>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut touched: BTreeSet<(&str, &EventId)> = BTreeSet::new();
     for step in plan.steps.iter().filter(|step| step.action.writes()) {
@@ -50,7 +60,7 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
             note("two writes to one event");
         }
         if step.action.is_at_origin() {
-            if !is_by_hand(snapshot, step, event) {
+            if !is_by_hand(snapshot, step, event) && !is_taken_back(run, step, event) {
                 note("a write to an origin that no person's doing justifies");
             }
             continue;
@@ -69,7 +79,7 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
         if matches!(step.action, Action::Create { .. }) && has_live(snapshot, &step.key) {
             note("a second event for one item");
         }
-        if step.action.deletes() && !is_justified(snapshot, step) {
+        if step.action.deletes() && !is_justified(snapshot, step) && !is_taken_back(run, step, event) {
             note("a deletion without proof");
         }
     }
@@ -83,6 +93,15 @@ fn body(step: &Step) -> Option<&Body> {
         Action::Update { to, .. } | Action::Amend { to, .. } => Some(to),
         _ => None,
     }
+}
+
+/// Whether the run that is taken back did something to this very event, for this very item.
+fn is_taken_back(run: Option<&Run>, step: &Step, event: &EventId) -> bool {
+    let done = |done: &Done| {
+        let at_origin = !matches!(done.deed, Deed::Ours);
+        done.key == step.key && done.event == *event && at_origin == step.action.is_at_origin()
+    };
+    step.reason == Reason::Undone && run.is_some_and(|run| run.done.iter().any(done))
 }
 
 /// An origin is written only where its copy was seen: changed by hand since we looked, or removed with a tombstone that Google
@@ -210,8 +229,8 @@ fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
 
 fn takes_away(step: &Step) -> bool {
     match &step.action {
-        Action::Delete { .. } => !matches!(step.reason, Reason::Duplicate | Reason::CalendarLeaving),
-        Action::Withdraw { .. } => true,
+        Action::Delete { .. } => !matches!(step.reason, Reason::Duplicate | Reason::CalendarLeaving | Reason::Undone),
+        Action::Withdraw { .. } => step.reason != Reason::Undone,
         Action::Respond { to, .. } => *to == Answer::Declined && step.reason == Reason::Removed,
         _ => false,
     }

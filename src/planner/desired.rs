@@ -12,7 +12,7 @@ use super::{
     sameness::Index,
 };
 use crate::model::{
-    body::{Body, When},
+    body::{Body, Digest, When},
     calendar::{Calendar, Freshness, Role},
     event::{Event, Kind, OriginKey, Rights, Slot},
     id::{CalendarId, EventId},
@@ -188,6 +188,29 @@ impl<'a> Wishes<'a> {
         let (start, end) = span(&body.when, flow.zone);
         let taken = self.taken.get(&flow.target).map(Vec::as_slice).unwrap_or_default();
         taken.iter().any(|(from, until)| *from <= start && end <= *until)
+    }
+}
+
+/// What is desired of one item now: the digest of its body, or of its absence.
+pub fn wanted(wishes: &Wishes, key: &ItemKey) -> Digest {
+    let snapshot = wishes.snapshot;
+    let flow = wishes.flows.iter().find(|flow| flow.source == key.origin.calendar && flow.target == key.target);
+    let family = snapshot.origins.get(&key.origin.calendar).and_then(|families| families.get(&key.origin.event));
+    let (Some(flow), Some(family)) = (flow, family) else { return Digest::ABSENT };
+    let wish = wishes.wish(flow, &key.origin.event, family);
+    let body = |desired: &Desired| desired.body.digest();
+    let Some(slot) = key.origin.instance else { return wish.head.as_ref().map_or(Digest::ABSENT, body) };
+    match (wish.exceptions.get(&slot), wish.alone.get(&slot), &wish.head) {
+        (Some(Shape::Present(desired)), _, _) | (None, Some(desired), _) => body(desired),
+        (Some(Shape::Absent), _, _) | (None, None, None) => Digest::ABSENT,
+        // As the series says.
+        (None, None, Some(head)) => {
+            let there = match slot {
+                Slot::At(at) => Slot::At(at - wish.lead),
+                day @ Slot::Day(_) => day,
+            };
+            implied(&head.body, &there).map_or(Digest::ABSENT, |body| body.digest())
+        }
     }
 }
 

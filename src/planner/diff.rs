@@ -578,7 +578,7 @@ impl<'a> Judge<'a, '_> {
         });
         let title = wanted.and_then(|wanted| wanted.title.map(str::to_owned));
         let beside = self.group.mappings.get(&key.origin.instance).is_some_and(|mapping| mapping.alone);
-        Step { key: key.clone(), face: self.face(), action, reason, beside, when, title }
+        Step { key: key.clone(), face: self.face(), action, reason, beside, when, title, undone: None }
     }
 
     /// How the family looks on this target; what has no flow any more is called as the calendars' roles say.

@@ -51,6 +51,8 @@ pub mod order;
 pub mod policy;
 pub mod render;
 mod sameness;
+pub mod undo;
+pub mod why;
 
 use crate::model::{
     calendar::{Freshness, Role},
@@ -64,6 +66,11 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     let (steps, braked) = policy::brake(snapshot, order::order(policy::within_range(snapshot, steps)));
     let mut held: Vec<_> = held.into_iter().chain(braked).collect();
     held.sort_by(|a, b| (a.reason, &a.step.key).cmp(&(b.reason, &b.step.key)));
+    Plan { steps, held, in_sync, ..empty(snapshot) }
+}
+
+/// A plan that does nothing, with all that people should know.
+fn empty(snapshot: &Snapshot) -> Plan {
     let unreadable = snapshot
         .calendars
         .values()
@@ -84,8 +91,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         names: snapshot.calendars.values().map(|c| (c.id.clone(), c.name.clone())).collect(),
         zone: main.or(snapshot.calendars.values().next()).map_or("UTC", |c| &c.zone).to_owned(),
         unreadable,
-        steps,
-        held,
-        in_sync,
+        steps: Vec::new(),
+        held: Vec::new(),
+        in_sync: 0,
     }
 }

@@ -15,7 +15,7 @@ pub fn order(mut steps: Vec<Step>) -> Vec<Step> {
 fn rank(step: &Step) -> (u8, &crate::model::id::CalendarId, Option<chrono::DateTime<chrono::Utc>>, &ItemKey) {
     let inside = is_inside_series(step);
     let wave = match &step.action {
-        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => 0,
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => 0,
         Action::Create { .. } | Action::Update { .. } | Action::Amend { .. } if !inside => 0,
         Action::Create { .. } | Action::Update { .. } | Action::Amend { .. } | Action::Cancel { .. } => 1,
         Action::Delete { .. } if inside => 1,
@@ -31,7 +31,7 @@ pub fn is_inside_series(step: &Step) -> bool {
         Action::Amend { .. } | Action::Cancel { .. } => true,
         Action::Create { .. } | Action::Forget => false,
         // These write an event of a person's.
-        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => false,
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => false,
         Action::Doubt { .. } => true,
         Action::Update { event, .. }
         | Action::Delete { event, .. }

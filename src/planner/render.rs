@@ -151,6 +151,7 @@ fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) 
     let origin = name(plan, &step.key.origin.calendar);
     let target = name(plan, &step.key.target);
     let why = match (&step.action, step.reason) {
+        (_, Reason::Undone) => "taken back".to_owned(),
         (Action::WriteBack { .. }, _) => format!("changed on {target}; changed here, too"),
         (Action::Respond { to, .. }, Reason::Removed) => format!("removed from {target}; {}", answered(*to)),
         (Action::Respond { to, .. }, _) => format!("answered on {target}; {}", answered(*to)),
@@ -202,12 +203,13 @@ pub fn symbol(action: &Action) -> char {
         Action::Create { .. } => '+',
         Action::Update { .. } | Action::Amend { .. } => '~',
         Action::Delete { .. } | Action::Cancel { .. } => '-',
-        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => '←',
+        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => '←',
         Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => '=',
     }
 }
 
-fn reason(reason: Reason, origin: &str) -> String {
+/// A reason in words, with the name of the origin's calendar.
+pub fn reason(reason: Reason, origin: &str) -> String {
     match reason {
         Reason::NewAtOrigin => format!("new on {origin}"),
         Reason::ChangedAtOrigin => format!("changed on {origin}"),

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
 use super::{
-    Attempt, Store, StoreError, people, stamp,
+    Attempt, Store, StoreError, instant,
+    mappings::key_of,
+    open_sealed, people, stamp,
     stored::{StoredBody, StoredWhen},
 };
 use crate::{
@@ -12,7 +14,9 @@ use crate::{
         body::Field,
         calendar::Why,
         id::UserId,
+        item::Face,
         plan::{Action, Effect, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step},
+        run::{Deed, Done, Run, RunLine, Written},
     },
     vault::Place,
 };
@@ -155,6 +159,80 @@ impl Store {
         Ok(())
     }
 
+    /// A run of the past, with what each of its steps changed at Google; none if there is none of this number.
+    pub async fn run(&self, number: i64) -> Result<Option<Run>, StoreError> {
+        let mut transaction = self.read().await?;
+        let head: Option<(i64, String, Option<i64>)> =
+            sqlx::query_as("SELECT user_id, planned_at, undoes FROM plans WHERE id = ?")
+                .bind(number)
+                .fetch_optional(&mut *transaction)
+                .await
+                .when("reading a run")?;
+        let Some((user, at, undoes)) = head else { return Ok(None) };
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT number, step_encrypted, effect_encrypted FROM plan_steps
+             WHERE plan_id = ? AND outcome = 'done' AND effect_encrypted IS NOT NULL ORDER BY number",
+        )
+        .bind(number)
+        .fetch_all(&mut *transaction)
+        .await
+        .when("reading a run")?;
+        let done = rows
+            .iter()
+            .map(|(step, sealed, effect)| {
+                let row = format!("{number}/{step}");
+                let step = self.open_json("step_encrypted", &row, sealed)?;
+                let effect = self.open_json("effect_encrypted", &row, effect)?;
+                done(&step, &effect).ok_or(StoreError::Format { table: "plan_steps" })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(Run { number, user: UserId(user), at: instant("plans", &at)?, undoes, done }))
+    }
+
+    /// The newest runs of a user that changed something at Google, newest first.
+    pub async fn runs(&self, user: UserId, limit: usize) -> Result<Vec<RunLine>, StoreError> {
+        let rows: Vec<(i64, String, Option<i64>, u32)> = sqlx::query_as(
+            "SELECT id, planned_at, undoes, (SELECT count(*) FROM plan_steps WHERE plan_id = plans.id
+                 AND outcome = 'done' AND effect_encrypted IS NOT NULL) AS done
+             FROM plans WHERE user_id = ? AND done > 0 ORDER BY id DESC LIMIT ?",
+        )
+        .bind(user.0)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.reader)
+        .await
+        .when("listing runs")?;
+        rows.into_iter()
+            .map(|(number, at, undoes, done)| Ok(RunLine { number, at: instant("plans", &at)?, undoes, done }))
+            .collect()
+    }
+
+    /// What was done about an item, newest first: its keyed hash names it.
+    pub async fn writes_of(&self, item: &str, limit: usize) -> Result<Vec<Written>, StoreError> {
+        let rows: Vec<(i64, i64, String, Vec<u8>, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT plan_id, number, action, step_encrypted, outcome, outcome_at FROM plan_steps WHERE item = ?
+             ORDER BY plan_id DESC, number DESC LIMIT ?",
+        )
+        .bind(item)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.reader)
+        .await
+        .when("reading what was done about an item")?;
+        rows.into_iter()
+            .map(|(run, number, action, sealed, outcome, at)| {
+                let step = self.open_json("step_encrypted", &format!("{run}/{number}"), &sealed)?;
+                let reason = step["reason"].as_str().ok_or(StoreError::Format { table: "plan_steps" })?.to_owned();
+                let at = at.map(|at| instant("plan_steps", &at)).transpose()?;
+                Ok(Written { run, at, action, reason, outcome })
+            })
+            .collect()
+    }
+
+    fn open_json(&self, column: &'static str, row: &str, sealed: &[u8]) -> Result<Value, StoreError> {
+        let place = Place { table: "plan_steps", column, row };
+        let bytes = open_sealed(&self.vault, &place, sealed)?;
+        serde_json::from_slice(&bytes).map_err(|_| StoreError::Format { table: "plan_steps" })
+    }
+
     /// The stored format of a plan. Titles only when asked for: whoever is not the owner does not see them.
     pub fn plan_json(&self, plan: &Plan, titles: bool) -> Value {
         let mut json = head_json(plan, titles);
@@ -223,7 +301,7 @@ fn head_json(plan: &Plan, titles: bool) -> Value {
 }
 
 fn step_json(step: &Step, titles: bool) -> Value {
-    let Step { key, face, action, reason, beside, when, title } = step;
+    let Step { key, face, action, reason, beside, when, title, undone: _ } = step;
     let mut json = json!({
         "target": key.target.as_str(),
         "origin": {
@@ -290,6 +368,13 @@ fn step_json(step: &Step, titles: bool) -> Value {
             json["from_answer"] = json!(from.map(|answer| answer.word()));
             json["to_answer"] = json!(to.word());
         }
+        Action::Restore { event, incarnation, body } => {
+            json["event"] = json!(event.as_str());
+            json["incarnation"] = json!(incarnation);
+            if titles {
+                json["to"] = json!(StoredBody::from(&**body));
+            }
+        }
         Action::Withdraw { event, etag, incarnation } => {
             json["event"] = json!(event.as_str());
             json["incarnation"] = json!(incarnation);
@@ -307,6 +392,40 @@ fn step_json(step: &Step, titles: bool) -> Value {
     json
 }
 
+/// A step of the past.
+fn done(step: &Value, effect: &Value) -> Option<Done> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let origin = &step["origin"];
+    let slot = origin["slot"].as_str().unwrap_or_default();
+    let key = key_of(text(&step["target"])?, text(&origin["calendar"])?, text(&origin["event"])?, slot)?;
+    let body = |value: &Value| match value {
+        Value::Null => Some(None),
+        value => serde_json::from_value::<StoredBody>(value.clone()).ok()?.into_model().map(Some),
+    };
+    let fields = || -> Option<Vec<Field>> {
+        let words = step["changed"].as_array()?;
+        words.iter().map(|word| Field::ALL.into_iter().find(|field| Some(field.word()) == word.as_str())).collect()
+    };
+    let deed = match step["action"].as_str()? {
+        "create" | "update" | "amend" | "cancel" | "delete" => Deed::Ours,
+        "write-back" => Deed::WroteBack(fields()?),
+        "respond" => Deed::Responded,
+        "withdraw" => Deed::Withdrew,
+        "restore" => Deed::Restored,
+        _ => return None,
+    };
+    Some(Done {
+        key,
+        face: Face::from_word(step["face"].as_str()?)?,
+        deed,
+        event: text(&step["event"])?.into(),
+        incarnation: u32::try_from(step["incarnation"].as_u64()?).ok()?,
+        beside: step["beside"].as_bool()?,
+        effect: Effect { before: body(&effect["before"])?, after: body(&effect["after"])? },
+        twin: step["reason"] == "duplicate",
+    })
+}
+
 fn words(fields: &[Field]) -> Vec<&'static str> {
     fields.iter().map(|field| field.word()).collect()
 }
@@ -321,6 +440,7 @@ fn action_word(action: &Action) -> &'static str {
         Action::WriteBack { .. } => "write-back",
         Action::Respond { .. } => "respond",
         Action::Withdraw { .. } => "withdraw",
+        Action::Restore { .. } => "restore",
         Action::Doubt { .. } => "doubt",
         Action::Adopt { .. } => "adopt",
         Action::Dismiss { .. } => "dismiss",

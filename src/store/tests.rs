@@ -849,6 +849,7 @@ fn step(event: &str, action: Action) -> Step {
         beside: false,
         when: Some(body("x").when),
         title: Some("Canary title".into()),
+        undone: None,
     }
 }
 

@@ -416,7 +416,7 @@ impl Sim {
             Action::Forget => {
                 self.mappings.remove(&step.key);
             }
-            Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } => {
+            Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => {
                 unreachable!("nobody touches a copy in these histories")
             }
         }

@@ -13,7 +13,9 @@
 //! | `tell-guests on\|off` | whether guests are told |
 //! | `purge [dry]` | removes everything by marker |
 //! | `left-behind` | what could not be removed |
-//! | `crash N [PERSON]` | a tick that dies after its Nth step |
+//! | `crash N [PERSON]` | a tick that dies after its Nth step, if it comes so far |
+//! | `runs [PERSON]`, `undo N`, `undo-plan N` | what was done, taking a run back, and only planning that |
+//! | `why CAL EVENT`, `why-not TARGET of SOURCE EVENT` | why something is there, or not; without asking Google |
 //! | `race [PERSON]` | two ticks at the same time, step by step interleaved |
 //! | `share CAL ROLE` | what the account may do on its calendar: `writer`, `reader` |
 //! | `sign-in CAL` | the account signs in by Google's pages, for tokens that end and are renewed |
@@ -31,15 +33,23 @@ use crate::{
     cli::{
         demo::browser::sign_in,
         flow::{FlowArguments, declare},
+        history,
     },
     controller::{
         intent::{self, Word},
         purge,
         tick::{Mode, tick},
+        undo,
     },
     emulator::{self, state},
-    model::{calendar::Role, id::CalendarId},
-    planner::approval,
+    model::{
+        calendar::Role,
+        event::OriginKey,
+        id::{CalendarId, EventId},
+        plan::Outcome,
+        run::RunLine,
+    },
+    planner::{approval, render::Lens, why},
     store::{people::User, tokens::AccountKind},
 };
 
@@ -136,8 +146,38 @@ impl Stage {
                 let text: String = lines.collect();
                 if text.is_empty() { "(nothing)".into() } else { text }
             }
-            "crash" => self.crash(&words).await,
+            "crash" => {
+                self.chance = true;
+                self.crash(&words).await
+            }
+            "runs" => {
+                let person = self.person(first);
+                let runs = self.world.app(&person).store.runs(self.world.people[&person].user, 20).await.unwrap();
+                let line = |run: &RunLine| {
+                    let undoes = run.undoes.map_or(String::new(), |run| format!(", took run {run} back"));
+                    format!("run {}: {} changes{undoes}\n", run.number, run.done)
+                };
+                runs.iter().map(line).collect()
+            }
+            "undo" | "undo-plan" => {
+                let person = self.person(words.get(1).copied().unwrap_or(""));
+                let mode = if verb == "undo" { Mode::Apply } else { Mode::DryRun };
+                match undo::undo(self.world.app(&person), first.parse().unwrap(), mode).await {
+                    Ok(done) => {
+                        let failed = done.tick.outcomes.iter().filter(|o| **o != Outcome::Done).count();
+                        let failed = if failed > 0 { format!("✕ {failed} not done\n") } else { String::new() };
+                        history::told(&done, Lens::Owner) + &failed
+                    }
+                    Err(error) => format!("refused: {error}"),
+                }
+            }
+            "why" => self.why(first, arguments[first.len()..].trim()).await,
+            "why-not" => {
+                let (source, event) = arguments.split_once(" of ").unwrap().1.split_once(' ').unwrap();
+                self.why_not(first, source, event).await
+            }
             "race" => {
+                self.chance = true;
                 let person = self.person(first);
                 let (app, user) = (self.world.app(&person), self.world.people[&person].user);
                 let (one, two) =
@@ -261,6 +301,34 @@ impl Stage {
         told.collect()
     }
 
+    async fn why(&self, calendar: &str, event: &str) -> String {
+        let person = self.owner_of(calendar);
+        let snapshot = self.world.known(&person).await;
+        let target = CalendarId::from(self.world.place(calendar).id.as_str());
+        let event = self.find(calendar, event).await;
+        match why::why(&snapshot, &target, &event.as_str().into()) {
+            Some(because) => {
+                let item = snapshot.ids.item_id(&because.key);
+                let written = self.world.app(&person).store.writes_of(&item, 20).await.unwrap();
+                why::because(&snapshot, &because, &written, Lens::Owner)
+            }
+            None => "none of ours".into(),
+        }
+    }
+
+    async fn why_not(&self, target: &str, source: &str, event: &str) -> String {
+        let person = self.owner_of(target);
+        let snapshot = self.world.known(&person).await;
+        let id = |name: &str| CalendarId::from(self.world.place(name).id.as_str());
+        let found = EventId::from(self.find(source, event).await);
+        let (event, instance) = match found.as_instance() {
+            Some((series, slot)) => (series, Some(slot)),
+            None => (found, None),
+        };
+        let origin = OriginKey { calendar: id(source), event, instance };
+        why::absence(&snapshot, &why::why_not(&snapshot, &origin, &id(target)))
+    }
+
     /// A tick that dies between two steps: what was committed stays, and nothing else happens.
     async fn crash(&self, words: &[&str]) -> String {
         let after: usize = words[0].parse().unwrap();
@@ -273,10 +341,8 @@ impl Stage {
             }
         });
         let user = self.world.people[&person].user;
-        match AssertUnwindSafe(tick(&app, user, Mode::Apply)).catch_unwind().await {
-            Ok(_) => "it came to its end before".into(),
-            Err(_) => format!("died after step {after}"),
-        }
+        let _ = AssertUnwindSafe(tick(&app, user, Mode::Apply)).catch_unwind().await;
+        "ok".into()
     }
 }
 

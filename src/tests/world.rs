@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    controller::App,
+    controller::{App, observe},
     emulator::{
         Core, Shared,
         server::{Running, serve},
@@ -25,7 +25,7 @@ use crate::{
         clock::Clock,
         id::{CalendarId, UserId},
         secret::Secret,
-        snapshot::Policy,
+        snapshot::{Policy, Snapshot},
         tokens::Tokens,
     },
     store::{
@@ -279,6 +279,14 @@ impl World {
     pub fn policy(&mut self, person: &str) -> &mut Policy {
         let number = self.people[person].installation;
         &mut self.installations.get_mut(&number).unwrap().app.policy
+    }
+
+    /// What is known of a person's calendars, without asking Google.
+    pub async fn known(&self, person: &str) -> Snapshot {
+        let app = self.app(person);
+        let user = app.store.user(self.people[person].user).await.unwrap().expect("the person is a user");
+        let freshness = observe::as_of_last_time(app, &user).await.unwrap();
+        app.store.snapshot(user.id, &freshness, app.policy.clone()).await.unwrap()
     }
 
     /// Where a name of a calendar leads, whoever's it is.
