@@ -198,6 +198,7 @@ impl Page {
         newest: impl FnOnce() -> u64,
     ) -> Result<Self, ApiError> {
         let size = positive(request, "maxResults")?.unwrap_or(250).min(2500);
+        let size = if world.settings.page_limit > 0 { size.min(world.settings.page_limit) } else { size };
         let digest = request_digest(what, request);
         let Some(text) = request.param("pageToken") else {
             return Ok(Page { size, digest, epoch: calendar.epoch, at: newest(), number: 0, after: None });

@@ -25,6 +25,10 @@ pub struct Settings {
     pub duplicate_across_pages: bool,
     /// Exceptions come before their master (A12).
     pub exceptions_first: bool,
+    /// Listings come in an order of their own: the same each time, and no order that anybody could rely on (A12).
+    pub listings_shuffled: bool,
+    /// Items on one page at most, whatever was asked for (A03); 0 is without limit.
+    pub page_limit: usize,
     /// A cancelled instance comes as `{id, status}` only (B18).
     pub sparse_instance_tombstones: bool,
     /// A deleted master's exceptions are listed too (B20).
@@ -81,12 +85,36 @@ pub struct Settings {
     pub revocation_delay_seconds: i64,
 }
 
+impl Settings {
+    /// Everything at once that a program has to survive without coming to another result: pages in any order, short, empty or with
+    /// things twice; tombstones that say little or too much.
+    #[cfg(test)]
+    pub fn chaos() -> Self {
+        Settings {
+            empty_pages: true,
+            duplicate_across_pages: false,
+            exceptions_first: true,
+            listings_shuffled: true,
+            page_limit: 3,
+            sparse_instance_tombstones: true,
+            master_delete_lists_exceptions: true,
+            cancelled_masters_listed: true,
+            ended_series_listed: true,
+            empty_items_omitted: true,
+            limits_as_429: true,
+            ..Settings::default()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             empty_pages: false,
             duplicate_across_pages: false,
             exceptions_first: false,
+            listings_shuffled: false,
+            page_limit: 0,
             sparse_instance_tombstones: false,
             master_delete_lists_exceptions: false,
             cancelled_masters_listed: false,

@@ -16,6 +16,7 @@ use std::ops::Bound;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     listing::{Page, View},
@@ -176,13 +177,21 @@ impl<'a> Walk<'a> {
             && self.hidden.is_empty()
             && self.selection.order == Order::Unspecified
             && !settings.exceptions_first
+            && !settings.listings_shuffled
             && !settings.duplicate_across_pages
     }
 
     /// What a listing in stored order is ordered by. By change, an event that changes during the walk comes once more (A11).
     fn rank(&self, stored: &Stored) -> i64 {
         let change = i64::try_from(stored.change).unwrap_or(i64::MAX);
+        let settings = &self.world.settings;
         match (self.since, self.selection.order) {
+            // An order of its own, which stays the same from page to page.
+            (_, Order::Unspecified) if settings.listings_shuffled && !settings.duplicate_across_pages => {
+                let id = stored.text("id").unwrap_or_default();
+                let master = settings.exceptions_first && stored.text("recurringEventId").is_none();
+                i64::from(master) << 62 | i64::try_from(xxh3_64(id.as_bytes()) >> 2).unwrap_or_default()
+            }
             (Some(_), _) => change,
             (None, Order::Updated) => stored.updated_us,
             (None, _) if self.world.settings.duplicate_across_pages => change,

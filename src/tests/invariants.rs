@@ -190,11 +190,15 @@ async fn rest(world: &mut World) -> Vec<String> {
     let mut broken = Vec::new();
     let names: Vec<String> = world.people.keys().cloned().collect();
     for _ in 0..ROUNDS {
+        let mut calm = true;
         for name in &names {
             let (app, user) = (world.app(name), world.people[name].user);
             if let Some(user) = app.store.user(user).await.unwrap() {
-                settle_down(app, &user).await.unwrap();
+                calm &= settle_down(app, &user).await.unwrap().last.steps.is_empty();
             }
+        }
+        if calm {
+            break;
         }
         // What waits for another time: a throttled account, a refused step.
         world.clock.advance(chrono::TimeDelta::minutes(1));

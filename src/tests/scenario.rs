@@ -63,15 +63,25 @@ use super::{invariants, world::World};
 use crate::{
     cli::reconcile::settle_down,
     controller::tick::{Mode, Tick, tick},
+    emulator::settings::Settings,
     model::{calendar::Role, plan::Outcome},
     planner::render::{self, Length, Lens},
 };
 
 #[test]
 fn scenarios_come_out_as_written() {
+    play_all(&Settings::default(), std::env::var_os("UPDATE_EXPECT").is_some());
+}
+
+/// Whatever Google may do to a listing, things come out the same; only the number of calls differs.
+#[test]
+fn scenarios_come_out_the_same_in_chaos() {
+    play_all(&Settings::chaos(), false);
+}
+
+fn play_all(settings: &Settings, update: bool) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios");
     let filter = std::env::var("SCENARIO").unwrap_or_default();
-    let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -86,7 +96,7 @@ fn scenarios_come_out_as_written() {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Some(failure) = play(path, update) {
+                    if let Some(failure) = play(path, settings, update) {
                         failures.lock().unwrap().insert(path, failure);
                     }
                 }
@@ -102,10 +112,10 @@ fn scenarios_come_out_as_written() {
 }
 
 /// Plays one file; says what is wrong.
-fn play(path: &Path, update: bool) -> Option<String> {
+fn play(path: &Path, settings: &Settings, update: bool) -> Option<String> {
     let before = fs::read_to_string(path).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(&before)))) {
+    match panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(&before, settings)))) {
         Ok(after) if after == before => None,
         Ok(after) if update => {
             fs::write(path, after).unwrap();
@@ -135,18 +145,31 @@ fn difference(before: &str, after: &str) -> String {
 }
 
 /// Runs a script; gives it back with what came out.
-async fn run(text: &str) -> String {
-    let mut stage = Stage { world: World::new().await, calls: 0, chance: false, kinds: BTreeMap::new() };
+async fn run(text: &str, settings: &Settings) -> String {
+    let mut stage =
+        Stage { world: World::with_settings(settings.clone()).await, calls: 0, chance: false, kinds: BTreeMap::new() };
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     let mut command: Vec<&str> = Vec::new();
     while let Some(line) = lines.next() {
         if line == "----" {
-            let result = stage.perform(&command).await;
+            let mut result = stage.perform(&command).await;
+            let mut written = Vec::new();
+            while let Some(line) = lines.next_if(|line| !line.is_empty()) {
+                written.push(line);
+            }
+            lines.next_if(|line| line.is_empty());
+            // Short pages take more calls, and what is told of exceptions may take more writes to come to the same.
+            if settings.page_limit > 0 && command.iter().any(|line| line.starts_with("calls")) {
+                result = written.join("\n");
+            }
+            if let (true, Some(first), Some((_, rest))) =
+                (settings.page_limit > 0 && command[0].starts_with("settle"), written.first(), result.split_once('\n'))
+            {
+                result = format!("{first}\n{rest}");
+            }
             command.clear();
             let _ = writeln!(out, "----\n{}\n", result.trim_end());
-            while lines.next_if(|line| !line.is_empty()).is_some() {}
-            lines.next_if(|line| line.is_empty());
             continue;
         }
         if !line.starts_with('#') && !line.is_empty() {
@@ -331,17 +354,11 @@ impl Stage {
             id(base)
         };
         let Some(day) = slot else { return series };
-        let (status, answer) = self
-            .world
-            .as_person(
-                calendar,
-                "GET",
-                &format!("/events/{series}/instances?showDeleted=true&maxResults=500"),
-                Value::Null,
-            )
-            .await;
-        assert_eq!(status, 200, "{event}: {answer}");
-        let found = answer["items"].as_array().into_iter().flatten().find(|item| {
+        let until = day.parse::<NaiveDate>().unwrap() + TimeDelta::days(30);
+        let bounds = format!("timeMax={until}T00:00:00Z");
+        let path = format!("/events/{series}/instances?showDeleted=true&maxResults=500&{bounds}");
+        let items = self.world.all_items(calendar, &path).await;
+        let found = items.iter().find(|item| {
             let slot = &item["originalStartTime"];
             let local = slot["dateTime"]
                 .as_str()
@@ -354,13 +371,8 @@ impl Stage {
     }
 
     async fn pick(&self, calendar: &str, event: &str, fits: impl Fn(&Value) -> bool) -> String {
-        let (_, answer) = self.world.as_person(calendar, "GET", "/events?maxResults=2500", Value::Null).await;
-        let found: Vec<&Value> = answer["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|item| item["status"] != "cancelled" && fits(item))
-            .collect();
+        let items = self.world.all_items(calendar, "/events?maxResults=2500").await;
+        let found: Vec<&Value> = items.iter().filter(|item| item["status"] != "cancelled" && fits(item)).collect();
         // A series before its exceptions of the same name.
         let heads: Vec<&Value> = found.iter().copied().filter(|item| item["recurringEventId"].is_null()).collect();
         let found = if heads.is_empty() { found } else { heads };
@@ -414,10 +426,9 @@ impl Stage {
             bound(from),
             bound(from + TimeDelta::days(days))
         );
-        let (status, answer) = self.world.as_person(words[0], "GET", &path, Value::Null).await;
-        assert_eq!(status, 200, "{answer}");
+        let items = self.world.all_items(words[0], &path).await;
         let mut out = String::new();
-        for item in answer["items"].as_array().into_iter().flatten() {
+        for item in items.iter().filter(|item| item["status"] != "cancelled") {
             let mut line = format!("{:<27} {}", shown_time(item), item["summary"].as_str().unwrap_or("(untitled)"));
             for (mark, is) in [
                 ("free", item["transparency"] == "transparent"),

@@ -14,6 +14,7 @@
 //! | `purge [dry]` | removes everything by marker |
 //! | `left-behind` | what could not be removed |
 //! | `crash N [PERSON]` | a tick that dies after its Nth step, if it comes so far |
+//! | `late SECONDS` | Google shows changes so much later |
 //! | `runs [PERSON]`, `undo N`, `undo-plan N` | what was done, taking a run back, and only planning that |
 //! | `why CAL EVENT`, `why-not TARGET of SOURCE EVENT` | why something is there, or not; without asking Google |
 //! | `race [PERSON]` | two ticks at the same time, step by step interleaved |
@@ -149,6 +150,11 @@ impl Stage {
             "crash" => {
                 self.chance = true;
                 self.crash(&words).await
+            }
+            "late" => {
+                let seconds = first.parse().unwrap();
+                emulator::with(&self.world.core, |core| core.world.settings.late_visibility_seconds = seconds);
+                "ok".into()
             }
             "runs" => {
                 let person = self.person(first);

@@ -315,6 +315,19 @@ impl World {
         (status, serde_json::from_str(&text).unwrap_or(json!(text)))
     }
 
+    /// All items of a listing that a person reads, over as many pages as it has.
+    pub async fn all_items(&self, calendar: &str, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut page = String::new();
+        loop {
+            let (status, answer) = self.as_person(calendar, "GET", &format!("{path}{page}"), Value::Null).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+            items.extend(answer["items"].as_array().into_iter().flatten().cloned());
+            let Some(token) = answer["nextPageToken"].as_str() else { return items };
+            page = format!("&pageToken={}", url::form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>());
+        }
+    }
+
     /// A command to the emulator: `/_emulator/{path}`.
     pub async fn command(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let url = format!("{}/_emulator/{path}", self.origin());
