@@ -103,7 +103,7 @@ pub async fn undo(arguments: &UndoArguments, settings: &Settings, out: &mut (dyn
 
 /// What is, or was, taken back, and what is left alone.
 pub fn told(done: &TakenBack, lens: Lens) -> String {
-    let TakenBack { user: _, tick, skipped } = done;
+    let TakenBack { tick, skipped } = done;
     let mut text = render::body(&tick.plan, lens, Length::All);
     let mut reasons: Vec<Since> = skipped.iter().map(|(_, why)| *why).collect();
     reasons.sort();

@@ -14,6 +14,7 @@ use crate::{
         tick::{Mode, Tick, tick},
     },
     model::{
+        calendar::Why,
         clock::Clock,
         plan::{Outcome, Plan},
     },
@@ -71,7 +72,7 @@ pub async fn plan(arguments: &PlanArguments, settings: &Settings, out: &mut (dyn
     for user in users(&app, &arguments.who).await? {
         let Tick { plan, outcomes: _ } = tick(&app, user.id, mode).await.map_err(Failure::failed)?;
         changes |= plan.has_changes();
-        unreadable += plan.unreadable.len();
+        unreadable += out_of_sight(&plan);
         let text = if arguments.json {
             let json: Value = app.store.plan_json(&plan, false);
             format!("{json:#}\n")
@@ -100,11 +101,11 @@ pub async fn sync(arguments: &SyncArguments, settings: &Settings, out: &mut (dyn
     for user in users(&app, &arguments.who).await? {
         let done = settle_down(&app, &user).await?;
         failed += done.failed;
-        unreadable += done.last.unreadable.len();
+        unreadable += out_of_sight(&done.last);
         let held = done.last.held.len();
         let text = format!(
-            "{}: {} changes made, {failed} failed, {held} held, {} in sync\n",
-            user.email, done.changes, done.last.in_sync
+            "{}: {} changes made, {} failed, {held} held, {} in sync\n",
+            user.email, done.changes, done.failed, done.last.in_sync
         );
         out.write_all(text.as_bytes()).map_err(Failure::failed)?;
     }
@@ -174,6 +175,11 @@ pub async fn users(app: &App, who: &Who) -> Result<Vec<User>, Failure> {
         },
         None => app.store.users().await.map_err(Failure::failed),
     }
+}
+
+/// Calendars that could not be read; those that a person wants silent are no failure.
+fn out_of_sight(plan: &Plan) -> usize {
+    plan.unreadable.iter().filter(|unreadable| unreadable.why != Some(Why::Paused)).count()
 }
 
 fn could_read(unreadable: usize) -> Result<(), Failure> {

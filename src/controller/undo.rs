@@ -5,7 +5,7 @@ use super::{
     tick::{Mode, Tick, TickError},
 };
 use crate::{
-    model::{id::UserId, item::ItemKey},
+    model::item::ItemKey,
     planner::{
         check,
         undo::{self, Since, Undo},
@@ -27,7 +27,6 @@ pub enum UndoError {
 /// What taking a run back came to.
 #[derive(Debug)]
 pub struct TakenBack {
-    pub user: UserId,
     pub tick: Tick,
     /// What is left alone, and why.
     pub skipped: Vec<(ItemKey, Since)>,
@@ -51,9 +50,9 @@ pub async fn undo(app: &App, number: i64, mode: Mode) -> Result<TakenBack, UndoE
         return Err(TickError::Unsound(findings).into());
     }
     if mode != Mode::Apply || plan.steps.is_empty() {
-        return Ok(TakenBack { user: user.id, tick: Tick { plan, outcomes: Vec::new() }, skipped });
+        return Ok(TakenBack { tick: Tick { plan, outcomes: Vec::new() }, skipped });
     }
     let journal = app.store.record_plan(&plan, Some(number)).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
-    Ok(TakenBack { user: user.id, tick: Tick { plan, outcomes }, skipped })
+    Ok(TakenBack { tick: Tick { plan, outcomes }, skipped })
 }

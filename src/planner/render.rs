@@ -121,7 +121,8 @@ pub fn summary(plan: &Plan) -> String {
     if creates + updates + deletes + at_origin + plan.held.len() == 0 {
         let items = if matching == 1 { "item matches" } else { "items match" };
         let calendars = if plan.names.len() == 1 { "calendar" } else { "calendars" };
-        return format!("In sync. {matching} {items} on {} {calendars}; nothing to do.", plan.names.len());
+        let sight = if plan.unreadable.is_empty() { "" } else { " as far as can be seen" };
+        return format!("In sync{sight}. {matching} {items} on {} {calendars}; nothing to do.", plan.names.len());
     }
     let mut parts = Vec::new();
     for (n, word) in [

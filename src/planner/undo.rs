@@ -220,9 +220,8 @@ fn at_origin(snapshot: &Snapshot, done: &Done) -> Result<Option<Action>, Since> 
 /// The origin that a step wrote, as it is now.
 fn origin<'a>(snapshot: &'a Snapshot, done: &Done) -> Option<&'a Event> {
     let family = snapshot.origins.get(&done.key.origin.calendar)?.get(&done.key.origin.event)?;
-    let found = family.head.iter().chain(family.exceptions.values()).find_map(|origin| match origin {
+    family.head.iter().chain(family.exceptions.values()).find_map(|origin| match origin {
         Origin::Live(event) if event.id == done.event => Some(&**event),
         _ => None,
-    });
-    found
+    })
 }

@@ -144,7 +144,7 @@ pub fn why_not(snapshot: &Snapshot, origin: &OriginKey, target: &CalendarId) -> 
             _ => Absence::Held(held.reason),
         };
     }
-    if let Some(event) = live.last() {
+    if let Some(event) = live.next_back() {
         return Absence::There(event);
     }
     if [from, to].iter().any(|calendar| calendar.standing == Standing::Leaving) {

@@ -9,13 +9,13 @@ use std::{
 use tempfile::TempDir;
 
 /// What a command did.
-struct Ran {
-    code: u8,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub code: u8,
+    pub out: String,
+    pub err: String,
 }
 
-async fn run(args: &[&str], env: &[(&str, &str)]) -> Ran {
+pub(super) async fn run(args: &[&str], env: &[(&str, &str)]) -> Ran {
     let args = std::iter::once("busybridge").chain(args.iter().copied()).map(Into::into);
     let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -8,6 +8,7 @@
 //! * a personal calendar was never asked to be changed, and nothing of ours stands there;
 //! * no more of people's own events were deleted than people removed copies at home;
 //! * no write was made that tells guests, unless the person wants that; each change and deletion named the version it meant;
+//! * why something is there or not, as people are told, agrees with what stands there;
 //! * when all faults are over, everything comes to rest: a plan with nothing to do, and a tick that writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +22,15 @@ use crate::{
     emulator::{self, http::Request},
     model::{
         calendar::Role,
+        event::OriginKey,
         id::{CalendarId, EventId},
+        item::{ItemKey, ObservedState},
     },
-    planner::render::{self, Length, Lens},
+    planner::{
+        self,
+        render::{self, Length, Lens},
+        why::{self, Absence},
+    },
     vault::marker::ReadMarker,
 };
 
@@ -36,6 +43,7 @@ pub async fn broken(world: &mut World) -> Vec<String> {
     let _ = world.command("DELETE", "faults", Value::Null).await;
     broken.extend(rest(world).await);
     broken.extend(standing(world));
+    broken.extend(reasons(world).await);
     broken.extend(requests(world));
     broken.sort();
     broken.dedup();
@@ -178,6 +186,45 @@ fn standing(world: &World) -> Vec<String> {
                     if !event[name].is_null() {
                         broken.push(format!("a block says more than its time ({name}): {what}"));
                     }
+                }
+            }
+        }
+    }
+    broken
+}
+
+/// Whether the reasons that are given agree with what stands there and with what would be done.
+async fn reasons(world: &World) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (name, person) in &world.people {
+        if world.app(name).store.user(person.user).await.unwrap().is_none() {
+            continue;
+        }
+        let snapshot = world.known(name).await;
+        let plan = planner::plan(&snapshot);
+        for (calendar, families) in &snapshot.origins {
+            let origins = families.iter().flat_map(|(event, family)| {
+                let key = |instance| OriginKey { calendar: calendar.clone(), event: event.clone(), instance };
+                let head = family.head.iter().map(move |_| key(None));
+                head.chain(family.exceptions.keys().map(move |slot| key(Some(*slot))))
+            });
+            for (origin, target) in
+                origins.flat_map(|origin| snapshot.calendars.keys().map(move |id| (origin.clone(), id)))
+            {
+                let key = ItemKey { target: target.clone(), origin };
+                let absence = why::why_not(&snapshot, &key.origin, target);
+                let observed = snapshot.observed.get(&key).into_iter().flatten();
+                let live = observed.filter(|one| matches!(one.state, ObservedState::Live { .. })).count();
+                let due = plan.steps.iter().any(|step| step.key == key && step.action.writes());
+                let held = plan.held.iter().any(|held| held.step.key == key);
+                let agrees = match &absence {
+                    Absence::There(_) => live > 0,
+                    Absence::Held(_) | Absence::Refused { .. } => held,
+                    Absence::Due => due,
+                    _ => live == 0 && !due && !held,
+                };
+                if !agrees {
+                    broken.push(format!("{name}: {absence:?}, but {live} live, due {due}, held {held}: {key:?}"));
                 }
             }
         }

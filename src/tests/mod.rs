@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod conformance;
 mod invariants;
+mod operator;
 mod oracle;
 mod planner;
 mod scenario;
