@@ -346,18 +346,36 @@ impl<'a> Judge<'a, '_> {
         // can be somebody's doing; older differences may be our own, forgotten.
         let ours = self.group.mappings.get(&None).copied().filter(|m| m.memory == Memory::Kept);
         let as_series = |live: &Live| {
-            let since = ours?.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-            let shown = desired::implied(series.shown?, &there)?;
+            let ours = ours?;
+            let since = ours.since.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             let known = remembered.is_none() && since.as_str() <= live.updated;
-            known.then(|| Base {
-                applied: implied.as_ref().map_or(Digest::ABSENT, Body::digest),
-                shown: shown.digest(),
-                mapping: None,
-            })
+            let shown = series.shown.filter(|_| known)?;
+            let mut base = desired::implied(shown, &there)?.digest();
+            // The series itself may have been changed by hand, too.
+            for field in ours.shown.changed(&shown.digest()) {
+                match field {
+                    Field::Time => return None,
+                    Field::Repetition => {}
+                    field => base.take(field, &ours.shown),
+                }
+            }
+            // And the series may have changed at the origin: then the instance has not followed yet.
+            let mut applied = implied.as_ref().map_or(Digest::ABSENT, Body::digest);
+            for field in ours.applied.changed(&head.body.digest()) {
+                match field {
+                    Field::Time => return None,
+                    Field::Repetition => {}
+                    field => applied.take(field, &ours.applied),
+                }
+            }
+            Some(Base { applied, shown: base, mapping: None })
         };
         match observed.and_then(live) {
-            // Like any other instance, and never touched by us.
-            Some(live) if plain && mapping.is_none() && wanted.body.meets(live.body) => {}
+            // Like any other instance, but with a shape of its own: it will not follow its series, so it is remembered.
+            Some(live) if plain && mapping.is_none() && wanted.body.meets(live.body) && live.marked => {
+                let (applied, shown) = (wanted.body.digest(), live.digest);
+                self.bookkeeping(&key, Action::Adopt { event, incarnation, applied, shown }, Reason::FoundOurs);
+            }
             Some(live) => {
                 let base = mapping.map(Base::of).or_else(|| as_series(&live));
                 self.compare(&key, &wanted, &live, base.as_ref(), Some(series));

@@ -134,7 +134,8 @@ pub fn why_not(snapshot: &Snapshot, origin: &OriginKey, target: &CalendarId) -> 
     }
     // What stands there counts before any reason why it should not.
     let live = snapshot.observed.get(&key).into_iter().flatten();
-    let live = live.filter(|observed| matches!(observed.state, ObservedState::Live { .. })).map(|o| o.event.clone());
+    let mut live =
+        live.filter(|observed| matches!(observed.state, ObservedState::Live { .. })).map(|o| o.event.clone());
     let plan = plan(snapshot);
     if let Some(held) = plan.held.iter().find(|held| held.step.key == key && !held.step.action.deletes()) {
         return match snapshot.refusals.get(&key) {

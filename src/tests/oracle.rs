@@ -1,4 +1,5 @@
 //! An oracle that is not the planner: random worlds on the emulator, over HTTP, and then a look at what every calendar shows.
+//! `ORACLE_SEED` and `ORACLE_WORLDS` choose others, and more.
 //!
 //! Series are listed unexpanded and expanded here by the `rrule` crate alone; neither the planner, which never expands, nor the
 //! emulator's own expansion is asked.
@@ -231,6 +232,56 @@ async fn act(world: &World, dice: &mut Dice, number: u32) -> String {
     format!("{calendar} {method} {id} {body}")
 }
 
+/// Somebody lays hands on something of ours: on a copy at home, whose origin is then to follow, or on a block, which is put back.
+async fn meddle(world: &World, dice: &mut Dice, number: u32) -> Option<String> {
+    let calendar = dice.of(&["home", "home", "acme", "globex"]);
+    let mine: Vec<Value> = listed(world, calendar)
+        .await
+        .into_iter()
+        .filter(|item| is_ours(item) && item["status"] != "cancelled" && item["recurringEventId"].is_null())
+        .collect();
+    if mine.is_empty() {
+        return None;
+    }
+    let item = mine[usize::try_from(dice.roll(mine.len() as u64)).unwrap()].clone();
+    let mut id = item["id"].as_str().unwrap().to_owned();
+    if item["recurrence"].is_array() && dice.roll(3) > 0 {
+        let (_, answer) =
+            world.as_person(calendar, "GET", &format!("/events/{id}/instances?maxResults=4"), Value::Null).await;
+        let instances = answer["items"].as_array().cloned().unwrap_or_default();
+        let instance = instances.get(usize::try_from(dice.roll(4)).unwrap())?;
+        id = instance["id"].as_str().unwrap().to_owned();
+    }
+    let title = item["summary"].as_str().unwrap_or_default();
+    let origin = ["acme", "globex"].into_iter().find(|name| title.contains(&format!("{WORD}{name}")));
+    let (method, body) = match (dice.roll(5), origin) {
+        (0, _) => ("DELETE", Value::Null),
+        (1, Some(origin)) => ("PATCH", json!({"summary": format!("{WORD}{origin} by hand {number}")})),
+        (2, Some(origin)) => ("PATCH", json!({"location": format!("{WORD}{origin} by hand {number}")})),
+        (3, Some(_)) if item["attendees"].is_array() => {
+            let answer = dice.of(&["accepted", "declined", "tentative"]);
+            let own = world.place(calendar).id.clone();
+            ("PATCH", json!({"attendees": [{"email": own, "responseStatus": answer}]}))
+        }
+        _ if item["start"]["date"].is_string() => {
+            ("PATCH", json!({"transparency": dice.of(&["transparent", "opaque"])}))
+        }
+        _ if id.contains('_') || item["recurrence"].is_null() => {
+            let (day, hour) = (3 + dice.roll(25), 7 + dice.roll(10));
+            let time = |minute: u32| {
+                let at = format!("2026-03-{day:02}T{hour:02}:{minute:02}:00");
+                json!({"dateTime": at, "timeZone": "Europe/Vienna"})
+            };
+            ("PATCH", json!({"start": time(0), "end": time(40)}))
+        }
+        _ => ("PATCH", json!({"colorId": "5"})),
+    };
+    let path = format!("/events/{id}");
+    let (status, answer) = world.as_person(calendar, method, &path, body.clone()).await;
+    assert!(status < 300 || status == 410, "{calendar} {method} {id}: {answer}");
+    Some(format!("{calendar} {method} {id} {body} (ours: {title})"))
+}
+
 /// What a personal calendar holds, version by version.
 async fn versions(world: &World, calendar: &str) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -267,7 +318,10 @@ async fn compare(world: &World, history: &str) {
 
 #[tokio::test]
 async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
-    for seed in 0..20 {
+    let number_of =
+        |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let first = number_of("ORACLE_SEED", 0);
+    for seed in first..first + number_of("ORACLE_WORLDS", 20) {
         let mut dice = Dice(seed);
         let mut world = World::new().await;
         let calendars = [
@@ -285,8 +339,13 @@ async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
         for _ in 0..3 {
             for _ in 0..4 + dice.roll(6) {
                 number += 1;
-                let done = act(&world, &mut dice, number).await;
-                history = format!("{history}\n{done}");
+                let done = match dice.roll(3) {
+                    0 => meddle(&world, &mut dice, number).await,
+                    _ => Some(act(&world, &mut dice, number).await),
+                };
+                if let Some(done) = done {
+                    history = format!("{history}\n{done}");
+                }
             }
             let before = versions(&world, "own").await;
             let app = world.app("ada");
@@ -297,6 +356,8 @@ async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
             assert!(!quiet.has_changes(), "{:?}{history}", quiet.steps);
             assert_eq!(versions(&world, "own").await, before, "the personal calendar is as people left it{history}");
             compare(&world, &history).await;
+            // Tomorrow blocks are put back as patiently as today.
+            world.clock.advance(TimeDelta::hours(25));
         }
     }
 }
