@@ -8,7 +8,7 @@
 //!   2 snapshot   everything the planner may know, as one value         store::snapshot ──► model::snapshot
 //!  ═════════════════════════════════════════════════════════ pure: nothing waits, fails or looks at a clock
 //!   3 desire     what should stand on each calendar                    planner::desired, flows, face, horizon
-//!   4 diff       desired × observed × remembered ──► steps             planner::diff
+//!   4 diff       desired × observed × remembered ──► steps             planner::diff, hand, sameness
 //!   5 order      series first, deletions last; the brake               planner::order, policy
 //!   6 check      a second opinion                                      planner::check
 //!  ═════════════════════════════════════════════════════════ effects
@@ -36,7 +36,9 @@
 //! * Something is deleted because it could not be seen: a deletion needs an origin that is seen now, and known to be gone or not
 //!   wanted (`planner::diff`, `planner::check`).
 //! * A word of one calendar's event reaches another client (`planner::face::block` is given times and a rule, nothing else).
-//! * A personal calendar is written; a guest is invited or told (`google::client`).
+//! * A personal calendar is written; a guest is invited, or told against the person's wish (`google::client`).
+//! * An origin is changed but for something a person did to its copy, seen by us, since we last looked (`planner::hand`,
+//!   `planner::check`).
 //! * Two events stand for one item: ids are keyed hashes of the item, so that a repeated creation meets itself.
 //!
 //! # Walkthroughs
@@ -44,6 +46,14 @@
 //! *A meeting is moved at a client.* The listing since the cursor names it; mirror and cursor are stored. The snapshot's origin
 //! has another time than the mapping's *applied*: the copy and each block get an `Update` under the etag that was observed. What
 //! Google answers becomes the mapping's *shown*; when the write comes back in the next listing, it is equal, and the plan is empty.
+//!
+//! *A copy is edited at home.* The listing shows it with another digest than the mapping's *shown*, in one field. The origin did not
+//! move in that field, and may be changed: the plan carries the field to the origin, under the etag of the origin that was seen
+//! (`planner::hand`). The next tick finds both alike and remembers it; blocks follow. Where both moved, the origin wins.
+//!
+//! *A calendar is left.* The person's wish is one row (`controller::intent`). It has no flows any more, so everything that stands
+//! there or derives from it is not desired: the ordinary plan removes it, and `controller::standing` ends the matter when nothing is
+//! left, or lists what stays behind.
 //!
 //! *A token is revoked.* The calendar is stale in this tick: its origins stay as they were last seen, nothing derived from them is
 //! deleted, nothing is written to it. The plan says so in its first line. The other calendars go on.
