@@ -108,7 +108,7 @@ pub struct PurgeArguments {
     /// All users
     #[arg(long, conflicts_with_all = ["tokens", "user"])]
     all: bool,
-    /// Without a database: a file of accounts, as JSON: [{"account": "ada@acme.example", "access_token": "…"}]. Everything that
+    /// Without a database: a file with a JSON list of accounts, each with "account" and "access_token". Everything that
     /// the keys prove to be ours is removed from every calendar these accounts may write
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! The store's promises, each tried on a migrated database in a file of its own.
 
+mod settled;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

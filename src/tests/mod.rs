@@ -7,6 +7,7 @@ mod invariants;
 mod operator;
 mod oracle;
 mod planner;
+mod rules;
 mod scenario;
 mod stage;
 mod tidy;
