@@ -181,7 +181,7 @@ pub enum HeldReason {
     OriginUnproven,
     /// Too many deletions at once.
     Brake,
-    /// The person removed the copy of a meeting to which they invited others.
+    /// The person removed the copy of a meeting to which they invited others, or which stands on a calendar of others.
     OthersInvited,
     /// Somebody changes it again and again.
     GivenUp,
@@ -199,7 +199,9 @@ impl HeldReason {
             HeldReason::OriginNotCurrent => "the origin's calendar cannot be read; nothing is done on hearsay",
             HeldReason::OriginUnproven => "nothing proves that the origin is gone; they stay",
             HeldReason::Brake => "too many deletions at once; they wait for approval",
-            HeldReason::OthersInvited => "removing them would cancel a meeting for its guests; they wait for your word",
+            HeldReason::OthersInvited => {
+                "removing them would cancel a meeting for others, too; they wait for your word"
+            }
             HeldReason::GivenUp => "put back three times today; left as they are until tomorrow",
             HeldReason::ReadOnly => "the account may no longer write there; they stay as they are",
             HeldReason::Refused => "Google refuses them; they are tried again later",

@@ -63,6 +63,10 @@ fn check_with(snapshot: &Snapshot, plan: &Plan, run: Option<&Run>) -> Vec<String
             if !is_by_hand(snapshot, step, event) && !is_taken_back(run, step, event) {
                 note("a write to an origin that no person's doing justifies");
             }
+            let removes = matches!(step.action, Action::Withdraw { .. }) && step.reason != Reason::Undone;
+            if removes && !is_alone(snapshot, step) && !is_agreed(snapshot, step, event) {
+                note("the removal of a meeting that is others', too, without a word");
+            }
             continue;
         }
         if !is_ours(snapshot, step, event) {
@@ -92,6 +96,18 @@ fn body(step: &Step) -> Option<&Body> {
         Action::Create { body, .. } => Some(body),
         Action::Update { to, .. } | Action::Amend { to, .. } => Some(to),
         _ => None,
+    }
+}
+
+/// Whether the origin is the person's alone: organized on the account's own calendar, without other guests.
+fn is_alone(snapshot: &Snapshot, step: &Step) -> bool {
+    let OriginKey { calendar, event, instance } = &step.key.origin;
+    let own = snapshot.calendars.get(calendar).is_some_and(|calendar| calendar.own);
+    let family = snapshot.origins.get(calendar).and_then(|families| families.get(event));
+    let exception = family.and_then(|family| instance.and_then(|slot| family.exceptions.get(&slot)));
+    match exception.or(family.and_then(|family| family.head.as_ref())) {
+        Some(Origin::Live(event)) => own && event.organizer && event.others == 0,
+        _ => false,
     }
 }
 
@@ -204,27 +220,40 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
 fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     let mut removals = BTreeMap::new();
     for step in plan.steps.iter().filter(|step| takes_away(step)) {
-        let agreed = step.action.event().is_some_and(|event| {
-            snapshot.approved.iter().any(|(calendar, approved)| calendar == step.calendar() && approved == event)
-        });
+        let agreed = step.action.event().is_some_and(|event| is_agreed(snapshot, step, event));
         if !agreed {
-            *removals.entry(step.calendar()).or_insert(0_usize) += 1;
+            *removals.entry((step.calendar(), step.action.is_at_origin())).or_insert(0_usize) += 1;
         }
     }
     let policy = &snapshot.policy;
     removals
         .into_iter()
-        .filter(|(target, n)| {
-            let ours =
-                snapshot.observed.iter().filter(|(key, _)| key.target == **target || key.origin.calendar == **target);
-            let live = ours.flat_map(|(_, o)| o).filter(|o| matches!(o.state, ObservedState::Live { .. })).count();
-            *n > policy.brake_count && *n * 100 > live.max(*n) * policy.brake_percent
+        .filter(|((calendar, at_origin), n)| {
+            let mut kept = 0;
+            for (key, observed) in &snapshot.observed {
+                let shown_on_main = snapshot.calendars.get(&key.target).is_some_and(|target| target.role == Role::Main);
+                for one in observed {
+                    let live = matches!(one.state, ObservedState::Live { .. });
+                    let copied = snapshot.mappings.contains_key(key);
+                    kept += usize::from(if *at_origin {
+                        key.origin.calendar == **calendar && shown_on_main && copied
+                    } else {
+                        key.target == **calendar && live
+                    });
+                }
+            }
+            *n > policy.brake_count && *n * 100 > kept.max(*n) * policy.brake_percent
         })
-        .map(|(target, n)| {
-            let number = snapshot.calendars.get(target).map_or(0, |calendar| calendar.number);
+        .map(|((calendar, _), n)| {
+            let number = snapshot.calendars.get(calendar).map_or(0, |calendar| calendar.number);
             format!("calendar {number}: {n} deletions without approval")
         })
         .collect()
+}
+
+/// Whether a person agreed to the removal of this very event.
+fn is_agreed(snapshot: &Snapshot, step: &Step, event: &EventId) -> bool {
+    snapshot.approved.iter().any(|(calendar, approved)| calendar == step.calendar() && approved == event)
 }
 
 fn takes_away(step: &Step) -> bool {

@@ -69,7 +69,7 @@ impl Hand<'_> {
                     to.description = text;
                 }
                 // An instance has no rule of its own, and where others are invited a series is not cut short for them.
-                Field::Repetition if self.slot().is_some() || (self.has_guests() && is_cut(&from, copy)) => continue,
+                Field::Repetition if self.slot().is_some() || (self.is_others_too() && is_cut(&from, copy)) => continue,
                 field => to.take(field, copy),
             }
             carried.push(field);
@@ -102,7 +102,8 @@ impl Hand<'_> {
             && self.wanted.event.kind == Kind::Ordinary
             && desired::is_editable(self.wanted.event, calendar);
         let withdraw = || Action::Withdraw { event: event.clone(), etag: etag.clone(), incarnation };
-        if own && !self.has_guests() {
+        // What stands on a calendar that is not the account's own is others', too.
+        if own && !self.is_others_too() {
             return Removal::Act(withdraw());
         }
         if own {
@@ -139,8 +140,8 @@ impl Hand<'_> {
         self.wanted.event.body.answer.is_some() && !self.wanted.event.organizer
     }
 
-    fn has_guests(&self) -> bool {
-        self.wanted.event.others > 0
+    fn is_others_too(&self) -> bool {
+        self.wanted.event.others > 0 || !self.calendar().is_some_and(|calendar| calendar.own)
     }
 }
 

@@ -5,42 +5,48 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     body::Answer,
+    calendar::Role,
     id::{CalendarId, EventId},
-    item::ObservedState,
+    item::{ItemKey, ObservedState},
     plan::{Action, Held, HeldReason, Reason, Step},
     snapshot::Snapshot,
 };
 
 /// Takes out the deletions on every calendar where there are both more than `brake_count` of them and more than
-/// `brake_percent` of what we keep there (for what would go or be declined at an origin: of the copies that we keep of it).
+/// `brake_percent` of what we keep there. What people removed on main and would go or be declined at an origin counts by itself,
+/// against the copies that we keep of that calendar.
 pub fn brake(snapshot: &Snapshot, steps: Vec<Step>) -> (Vec<Step>, Vec<Held>) {
     let mut removals = BTreeMap::new();
     for step in steps.iter().filter(|step| is_braked(snapshot, step)) {
-        *removals.entry(step.calendar().clone()).or_insert(0_usize) += 1;
+        *removals.entry(place(step)).or_insert(0_usize) += 1;
     }
+    let policy = &snapshot.policy;
+    removals.retain(|place, n| {
+        let kept = kept(snapshot, place).max(*n);
+        *n > policy.brake_count && *n * 100 > kept * policy.brake_percent
+    });
     if removals.is_empty() {
         return (steps, Vec::new());
     }
-    let kept = kept(snapshot);
-    let policy = &snapshot.policy;
-    removals.retain(|calendar, n| {
-        let kept = kept.get(calendar).copied().unwrap_or(0).max(*n);
-        *n > policy.brake_count && *n * 100 > kept * policy.brake_percent
-    });
     let (held, steps): (Vec<Step>, Vec<Step>) =
-        steps.into_iter().partition(|step| is_braked(snapshot, step) && removals.contains_key(step.calendar()));
+        steps.into_iter().partition(|step| is_braked(snapshot, step) && removals.contains_key(&place(step)));
     (steps, held.into_iter().map(|step| Held { step, reason: HeldReason::Brake }).collect())
 }
 
-/// How much we keep on each calendar, and of each origin's calendar.
-fn kept(snapshot: &Snapshot) -> BTreeMap<&CalendarId, usize> {
-    let mut kept = BTreeMap::new();
-    for (key, observed) in &snapshot.observed {
-        let live = observed.iter().filter(|o| matches!(o.state, ObservedState::Live { .. })).count();
-        *kept.entry(&key.target).or_insert(0_usize) += live;
-        *kept.entry(&key.origin.calendar).or_insert(0_usize) += live;
-    }
-    kept
+/// The calendar from which something goes, and whether it is a person's own event.
+fn place(step: &Step) -> (CalendarId, bool) {
+    (step.calendar().clone(), step.action.is_at_origin())
+}
+
+/// How much we keep on a calendar; or how many of its events we show on main, with those that were just removed there.
+fn kept(snapshot: &Snapshot, (calendar, at_origin): &(CalendarId, bool)) -> usize {
+    let is_main = |id: &CalendarId| snapshot.calendars.get(id).is_some_and(|calendar| calendar.role == Role::Main);
+    let counts = |key: &ItemKey| match at_origin {
+        true => key.origin.calendar == *calendar && is_main(&key.target) && snapshot.mappings.contains_key(key),
+        false => key.target == *calendar,
+    };
+    let observed = snapshot.observed.iter().filter(|(key, _)| counts(key)).flat_map(|(_, observed)| observed);
+    observed.filter(|one| *at_origin || matches!(one.state, ObservedState::Live { .. })).count()
 }
 
 /// Whether a step takes something away that nobody asked us to take away. The removal of a duplicate does not count, nor does
