@@ -7,6 +7,7 @@ mod copies;
 mod ids;
 mod kinds;
 mod properties;
+mod remaining;
 mod seeded;
 mod series;
 
