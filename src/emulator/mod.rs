@@ -81,6 +81,9 @@ pub struct Core {
     /// Everything that was asked to be changed, for tests to judge.
     #[cfg(test)]
     pub writes: Vec<Request>,
+    /// Those of them that were carried out and changed nothing.
+    #[cfg(test)]
+    pub idle_writes: Vec<Request>,
 }
 
 impl Core {
@@ -92,6 +95,8 @@ impl Core {
             faults: faults::Faults::default(),
             #[cfg(test)]
             writes: Vec::new(),
+            #[cfg(test)]
+            idle_writes: Vec::new(),
         }
     }
 
@@ -116,6 +121,30 @@ impl Core {
     }
 
     fn dispatch(&mut self, origin: &str, request: &Request) -> Response {
+        #[cfg(test)]
+        let before = (request.method == "PATCH").then(|| self.stands_at(&request.path)).flatten();
+        #[cfg(test)]
+        if let Some(before) = before {
+            let response = self.answer(origin, request);
+            if response.status == 200 && self.stands_at(&request.path) == Some(before) {
+                self.idle_writes.push(request.clone());
+            }
+            return response;
+        }
+        self.answer(origin, request)
+    }
+
+    /// What the event of a path says, but for when and how often it changed.
+    #[cfg(test)]
+    fn stands_at(&self, path: &str) -> Option<state::Object> {
+        let (calendar, event) = path.strip_prefix("/calendar/v3/calendars/")?.split_once("/events/")?;
+        let stored = self.world.calendars.get(&calendar.replace("%40", "@"))?.events.get(event)?;
+        let mut fields = stored.fields.clone();
+        fields.remove("sequence");
+        Some(fields)
+    }
+
+    fn answer(&mut self, origin: &str, request: &Request) -> Response {
         if let Some(path) = request.path.strip_prefix("/calendar/v3/") {
             let answer = self.oauth.caller(&self.world, request).and_then(|caller| {
                 fields::masked(request, path, || api::handle(&mut self.world, &caller, path, request))

@@ -7,6 +7,7 @@
 //! * for each item at most one event stands at Google;
 //! * a personal calendar was never asked to be changed, and nothing of ours stands there;
 //! * no more of people's own events were deleted than people removed copies at home;
+//! * no write of ours left an event as it was;
 //! * no write was made that tells guests, unless the person wants that; each change and deletion named the version it meant;
 //! * why something is there or not, as people are told, agrees with what stands there;
 //! * when all faults are over, everything comes to rest: a plan with nothing to do, and a tick that writes nothing.
@@ -73,6 +74,10 @@ fn requests(world: &World) -> Vec<String> {
     let at_home = by_people.iter().filter(|r| mains.iter().any(|id| percent_encoding(&r.path).contains(id))).count();
     let ours: Vec<Request> = writes.iter().filter(|r| is_by_us(r)).cloned().collect();
     let mut broken = Vec::new();
+    let idle = emulator::with(&world.core, |core| core.idle_writes.clone());
+    for request in idle.iter().filter(|request| is_by_us(request)) {
+        broken.push(format!("a write that changed nothing: {} {}", request.method, percent_encoding(&request.path)));
+    }
     if of_people > at_home {
         broken.push(format!("{of_people} events of people were deleted, and {at_home} copies removed by them"));
     }

@@ -145,7 +145,7 @@ fn difference(before: &str, after: &str) -> String {
 }
 
 /// Runs a script; gives it back with what came out.
-async fn run(text: &str, settings: &Settings) -> String {
+pub(super) async fn run(text: &str, settings: &Settings) -> String {
     let mut stage =
         Stage { world: World::with_settings(settings.clone()).await, calls: 0, chance: false, kinds: BTreeMap::new() };
     let mut out = String::new();
