@@ -106,10 +106,8 @@ impl Rival<'_, '_> {
 
     /// Whether the event takes the person's time there, or will be shown there.
     fn stands(&self, event: &Event) -> bool {
-        match self.flow {
-            Some(flow) => flow.admits(event).is_ok(),
-            None => self.for_flow.shows(event).is_ok(),
-        }
+        // A free copy takes no time, whatever it is a copy of.
+        self.flow.is_none_or(|flow| flow.admits(event).is_ok()) && self.for_flow.shows(event).is_ok()
     }
 }
 

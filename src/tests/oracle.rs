@@ -46,6 +46,15 @@ struct Shown {
     end: i64,
     title: String,
     free: bool,
+    /// What is the same for one meeting on all calendars.
+    uid: String,
+}
+
+impl Shown {
+    /// Whether both are one meeting at one time.
+    fn is(&self, other: &Shown) -> bool {
+        (self.start, self.end, &self.uid) == (other.start, other.end, &other.uid)
+    }
 }
 
 /// The span in which calendars are compared: eight weeks with the change of clocks in both zones.
@@ -119,7 +128,8 @@ fn expand(items: &[Value]) -> Vec<Shown> {
             let finish = begin + (end - start);
             if finish > from && begin < to {
                 let (start, end) = (begin.timestamp(), finish.timestamp());
-                shown.push(Shown { start, end, title: title.clone(), free });
+                let uid = item["iCalUID"].as_str().unwrap_or_default().to_owned();
+                shown.push(Shown { start, end, title: title.clone(), free, uid });
             }
         }
     }
@@ -188,6 +198,32 @@ async fn act(world: &World, dice: &mut Dice, number: u32) -> String {
     let choice = dice.roll(8);
     if theirs.is_empty() || choice < 4 {
         let mut body = event(dice, calendar, number);
+        if dice.roll(7) == 0 {
+            // One meeting to which the person is invited at two addresses.
+            let mut told = format!("both {body}");
+            for name in NAMES {
+                if dice.roll(2) == 0 {
+                    continue;
+                }
+                let place = world.place(name).id.clone();
+                let answer = dice.of(&["declined", "accepted", "accepted"]);
+                body["summary"] = json!("Summit");
+                for field in ["description", "location", "transparency"] {
+                    body.as_object_mut().unwrap().remove(field);
+                }
+                body["iCalUID"] = json!(format!("summit{number}@google.com"));
+                body["organizer"] = json!({"email": "boss@elsewhere.example"});
+                body["attendees"] =
+                    json!([{"email": place, "responseStatus": answer}, {"email": "boss@elsewhere.example"}]);
+                let fields = body.as_object().unwrap().clone();
+                crate::emulator::with(&world.core, |core| {
+                    crate::emulator::write::seed(&mut core.world, &place, fields)
+                })
+                .unwrap();
+                told = format!("{told} {name}: {answer}");
+            }
+            return told;
+        }
         if dice.roll(6) == 0 {
             // An invitation, declined or accepted.
             let place = world.place(calendar).id.clone();
@@ -304,16 +340,35 @@ async fn compare(world: &World, history: &str) {
         people.insert(name, expand(&natural));
         ours.insert(name, expand(&made));
     }
-    let blocking = |names: &[&str]| union(names.iter().flat_map(|name| &people[name]).filter(|shown| !shown.free));
-    assert_eq!(union(&ours["acme"]), blocking(&["home", "globex", "own"]), "acme{history}");
-    assert_eq!(union(&ours["globex"]), blocking(&["home", "acme", "own"]), "globex{history}");
+    // Where the person is natively, and not free, nothing of ours stands beside.
+    let native = |target: &str, shown: &Shown| people[target].iter().any(|other| other.is(shown) && !other.free);
+    let blocking = |target: &str, names: &[&str]| {
+        let all = names.iter().flat_map(|name| &people[name]);
+        union(all.filter(|shown| !shown.free && !native(target, shown)))
+    };
+    assert_eq!(union(&ours["acme"]), blocking("acme", &["home", "globex", "own"]), "acme{history}");
+    assert_eq!(union(&ours["globex"]), blocking("globex", &["home", "acme", "own"]), "globex{history}");
     assert!(ours["own"].is_empty(), "the personal calendar is never written{history}");
     let (blocks, copies): (Vec<Shown>, Vec<Shown>) =
         ours["home"].iter().cloned().partition(|shown| shown.title.starts_with("[BusyBridge]"));
-    assert_eq!(union(&blocks), blocking(&["own"]), "personal blocks at home{history}");
-    let mut expected: Vec<Shown> = people["acme"].iter().chain(&people["globex"]).cloned().collect();
-    expected.sort();
-    assert_eq!(copies, expected, "copies at home{history}");
+    // What a client shows at home in full needs no block for the same meeting of a personal calendar.
+    let copied = |shown: &&Shown| {
+        people["acme"].iter().chain(&people["globex"]).any(|other| other.is(shown) && !other.free)
+            || native("home", shown)
+    };
+    let own = union(people["own"].iter().filter(|shown| !shown.free).filter(|shown| !copied(shown)));
+    assert_eq!(union(&blocks), own, "personal blocks at home{history}");
+    // Acme was connected first, and speaks for a meeting that both have; home's own is not copied.
+    let here = |shown: &&Shown| !people["home"].iter().any(|other| other.is(shown));
+    let first = |shown: &&Shown| !people["acme"].iter().any(|other| other.is(shown));
+    let mut expected: Vec<Shown> = people["acme"].iter().filter(here).cloned().collect();
+    expected.extend(people["globex"].iter().filter(here).filter(first).cloned());
+    let told = |shown: &[Shown]| {
+        let mut told: Vec<_> = shown.iter().map(|s| (s.start, s.end, s.title.clone(), s.free)).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&copies), told(&expected), "copies at home{history}");
 }
 
 #[tokio::test]
