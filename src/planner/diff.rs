@@ -390,8 +390,9 @@ impl<'a> Judge<'a, '_> {
                         if known.is_some() || ours.is_some() {
                             return self.removed(&key, &wanted, Some((event, incarnation)));
                         }
-                        // Our memory is younger than the removal: nothing is done at the origin for it.
-                        return self.bookkeeping(&key, Action::Dismiss { event, incarnation }, Reason::Removed);
+                        // Our memory is younger than the removal: like any copy that we do not remember it comes back, and
+                        // nothing is done at the origin.
+                        Reason::FoundOurs
                     }
                     _ => Reason::Removed,
                 };
