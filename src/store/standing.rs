@@ -355,11 +355,11 @@ impl Store {
         Ok(())
     }
 
-    /// Living events of ours on a calendar, as far as its mirror knows.
+    /// Living events of ours on a calendar, as far as its mirror knows. Instances go with their series, of which alone Google tells.
     pub async fn ours_on(&self, number: i64) -> Result<Vec<EventId>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(
             "SELECT event_id FROM mirror_events WHERE client_calendar_id = ? AND owner = 'ours' AND state <> 'tombstone'
-             ORDER BY event_id",
+                 AND item_in_series = 0 ORDER BY event_id",
         )
         .bind(number)
         .fetch_all(&self.reader)
