@@ -103,13 +103,10 @@ pub fn permit(calendar_id: &str, actor: &str, old: Option<&Object>, new: &mut Ob
                 return Err(ApiError::new(403, "forbiddenForNonOrganizer", text).domain("calendar"));
             }
         }
-        if is_private_copy(old) {
-            // Only a new import tells what the others answered.
-            let others: Vec<String> =
-                attendees(old).iter().filter_map(|a| a["email"].as_str()).map(Into::into).collect();
-            for email in others.iter().filter(|email| *email != calendar_id) {
-                take_answer(new, old, email);
-            }
+        // What the others answered is theirs to tell: the organizer's copy brings it, or a new import.
+        let others = attendees(old).iter().filter_map(|a| a["email"].as_str()).filter(|email| *email != calendar_id);
+        for email in others.map(str::to_owned).collect::<Vec<_>>() {
+            take_answer(new, old, &email);
         }
     }
     if old.get("source") != new.get("source") && person(old, "creator") != Some(actor) {
@@ -146,7 +143,7 @@ pub fn private_load(world: &World, calendar_id: &str, event: &Object) -> (usize,
 pub fn reset_answers(world: &World, new: &mut Object) {
     let sender = person(new, "organizer").unwrap_or_default().to_owned();
     for entry in new.get_mut("attendees").and_then(Value::as_array_mut).into_iter().flatten() {
-        if entry["email"].as_str().is_some_and(|guest| hides(world, guest, &sender)) {
+        if entry["email"].as_str().is_some_and(|guest| guest != sender && hides(world, guest, &sender)) {
             entry["responseStatus"] = "needsAction".into();
         }
     }

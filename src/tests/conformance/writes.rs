@@ -1,5 +1,6 @@
 //! Writing: sections C (its writing statements) to H of the checklist, and I03.
 
+mod answers;
 mod bodies;
 mod carried;
 mod conditional;
