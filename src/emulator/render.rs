@@ -80,10 +80,11 @@ pub fn tombstone(world: &World, calendar: &Calendar, source: &Object, change: &S
     event.into()
 }
 
-/// Whether this caller sees no more of an event than when it is: free/busy access, or a private event without write access.
+/// Whether this caller sees no more of an event than when it is: free/busy access, or a private event without full write
+/// access.
 pub fn is_hidden(event: &Object, role: Role) -> bool {
     let private = matches!(event.get("visibility").and_then(Value::as_str), Some("private" | "confidential"));
-    role == Role::FreeBusyReader || (role == Role::Reader && private)
+    role == Role::FreeBusyReader || (role < Role::Writer && private)
 }
 
 /// With more attendees than `most`, leaves only the participant: the calendar's own entry (A29).

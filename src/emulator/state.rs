@@ -22,6 +22,8 @@ pub type Object = Map<String, Value>;
 pub enum Role {
     FreeBusyReader,
     Reader,
+    /// Writes, but sees of private events only when they are, and cannot change those.
+    WriterWithoutPrivateAccess,
     Writer,
     Owner,
 }
@@ -32,6 +34,7 @@ impl Role {
         Some(match name {
             "freeBusyReader" => Role::FreeBusyReader,
             "reader" => Role::Reader,
+            "writerWithoutPrivateAccess" => Role::WriterWithoutPrivateAccess,
             "writer" => Role::Writer,
             "owner" => Role::Owner,
             _ => return None,
@@ -43,6 +46,7 @@ impl Role {
         match self {
             Role::FreeBusyReader => "freeBusyReader",
             Role::Reader => "reader",
+            Role::WriterWithoutPrivateAccess => "writerWithoutPrivateAccess",
             Role::Writer => "writer",
             Role::Owner => "owner",
         }

@@ -211,6 +211,7 @@ fn amend(
     let params = WriteParams::read(request)?;
     let (calendar_id, role) = writable(world, caller, calendar)?;
     let target = series::find(world, &calendar_id, event_id).ok_or_else(ApiError::not_found)?;
+    within_reach(role, &target)?;
     if_match(request, &target)?;
     let mut body = shape::writable(&body(request)?)?;
     params.hear(&mut body);
@@ -258,8 +259,9 @@ pub fn delete(
     request: &Request,
 ) -> Result<Response, ApiError> {
     WriteParams::read(request)?;
-    let (calendar_id, _) = writable(world, caller, calendar)?;
+    let (calendar_id, role) = writable(world, caller, calendar)?;
     let target = series::find(world, &calendar_id, event).ok_or_else(ApiError::not_found)?;
+    within_reach(role, &target)?;
     if is_cancelled(&target.fields) {
         return Err(ApiError::new(410, "deleted", "Resource has been deleted"));
     }
@@ -283,12 +285,13 @@ pub fn move_to(
     request: &Request,
 ) -> Result<Response, ApiError> {
     let params = WriteParams::read(request)?;
-    let (source_id, _) = writable(world, caller, calendar)?;
+    let (source_id, source_role) = writable(world, caller, calendar)?;
     let Some(destination) = request.param("destination").filter(|d| !d.is_empty()) else {
         return Err(ApiError::new(400, "required", "Required parameter: destination").at("parameter", "destination"));
     };
     let (destination_id, role) = writable(world, caller, destination)?;
     let target = series::find(world, &source_id, event).ok_or_else(ApiError::not_found)?;
+    within_reach(source_role, &target)?;
     let refuse = |reason, text: &str| Err(ApiError::new(400, reason, text).domain("calendar"));
     if target.is_instance() {
         return refuse("cannotChangeOrganizerOfInstance", "Cannot change the organizer of an instance.");
@@ -339,11 +342,16 @@ pub fn move_to(
 /// The calendar by id or `primary`, for a caller who may write to it.
 fn writable(world: &World, caller: &Caller, calendar: &str) -> Result<(String, Role), ApiError> {
     let (id, role) = listing::calendar_for(world, caller, calendar)?;
-    if role < Role::Writer {
+    if role < Role::WriterWithoutPrivateAccess {
         let text = "You need to have writer access to this calendar.";
         return Err(ApiError::new(403, "requiredAccessLevel", text).domain("calendar"));
     }
     Ok((id, role))
+}
+
+/// What a caller may not see, it may not change either (assumed: 403 `forbidden`).
+fn within_reach(role: Role, target: &Target) -> Result<(), ApiError> {
+    if render::is_hidden(&target.fields, role) { Err(ApiError::new(403, "forbidden", "Forbidden")) } else { Ok(()) }
 }
 
 fn body(request: &Request) -> Result<Object, ApiError> {

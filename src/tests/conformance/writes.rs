@@ -8,6 +8,7 @@ mod copies;
 mod ids;
 mod kinds;
 mod properties;
+mod refusals;
 mod remaining;
 mod seeded;
 mod series;

@@ -303,28 +303,6 @@ async fn g15_the_source_is_its_creators() {
 }
 
 #[tokio::test]
-async fn g16_a_locked_event_keeps_its_main_fields() {
-    let google = Google::start().await;
-    google.core(|core| {
-        let event = super::meeting_with("abcde", json!({"locked": true}));
-        crate::emulator::write::seed(&mut core.world, ADA, event.as_object().unwrap().clone()).unwrap();
-    });
-    let before = google.everything();
-    for change in [
-        json!({"summary": "X"}),
-        json!({"description": "X"}),
-        json!({"location": "X"}),
-        json!({"start": {"dateTime": "2026-03-02T08:00:00+01:00"}}),
-        json!({"end": {"dateTime": "2026-03-02T11:00:00+01:00"}}),
-        json!({"recurrence": ["RRULE:FREQ=DAILY"]}),
-    ] {
-        assert_eq!(google.ada("PATCH", "/abcde", change.clone()).await.status, 403, "{change}");
-    }
-    assert_eq!(google.everything(), before);
-    assert_eq!(google.patch("abcde", json!({"colorId": "3"})).await["locked"], true);
-}
-
-#[tokio::test]
 async fn g17_an_answer_given_for_a_cautious_guest_is_reset() {
     let google = Google::with_settings(known_senders_only()).await;
     let attendees =

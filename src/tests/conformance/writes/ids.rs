@@ -327,23 +327,3 @@ async fn d28_only_default_events_can_be_moved() {
     assert_eq!((answer.status, answer.reason()), (400, "cannotChangeOrganizer"));
     assert_eq!(google.everything(), before);
 }
-
-#[tokio::test]
-async fn i03_writing_needs_writer_access() {
-    let google = Google::start().await;
-    google.insert(meeting("abcde", "Review")).await;
-    google.core(|core| {
-        let acl = &mut core.world.calendars.get_mut(ADA).unwrap().acl;
-        acl.insert(BOB.into(), crate::emulator::state::Role::Reader);
-    });
-    let before = google.everything();
-    for (method, path) in
-        [("POST", ""), ("POST", "/import"), ("PUT", "/abcde"), ("PATCH", "/abcde"), ("DELETE", "/abcde")]
-    {
-        let path = format!("calendars/{ADA}/events{path}");
-        let answer = google.call(BOB, method, &path, meeting("fghij", "Mine")).await;
-        assert_eq!((answer.status, answer.reason()), (403, "requiredAccessLevel"), "{method}");
-        assert_eq!(answer.json["error"]["message"], "You need to have writer access to this calendar.");
-    }
-    assert_eq!(google.everything(), before);
-}
