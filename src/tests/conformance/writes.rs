@@ -10,6 +10,7 @@ mod kinds;
 mod properties;
 mod refusals;
 mod remaining;
+mod rules;
 mod seeded;
 mod series;
 

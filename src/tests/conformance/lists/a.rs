@@ -444,7 +444,7 @@ async fn full_text_search_finds_every_word_in_the_fields_of_the_discovery_docume
 }
 
 #[tokio::test]
-async fn f06_to_f09_extended_properties_select() {
+async fn f06_f07_f08_and_f09_extended_properties_select() {
     let tagged = |id: &str, private: Value, shared: Value| {
         with(at(id, 9), json!({"extendedProperties": {"private": private, "shared": shared}}))
     };
