@@ -404,7 +404,9 @@ impl Stage {
     async fn settle(&mut self, arguments: &str) -> String {
         let person = self.person(arguments);
         let app = self.world.app(&person);
-        let user = app.store.user(self.world.people[&person].user).await.unwrap().unwrap();
+        let Some(user) = app.store.user(self.world.people[&person].user).await.unwrap() else {
+            return "the user is removed".into();
+        };
         let done = settle_down(app, &user).await.unwrap();
         if app.store.user(user.id).await.unwrap().is_none() {
             return "the user is removed".into();

@@ -138,20 +138,6 @@ async fn e09_null_clears_a_field() {
 }
 
 #[tokio::test]
-async fn e21_a_patch_costs_three_units_and_a_put_one() {
-    for (method, expected) in [("PATCH", [200, 200, 403]), ("PUT", [200, 200, 200])] {
-        let google = Google::with_settings(Settings { user_quota: 8, ..Settings::default() }).await;
-        google.insert(meeting("aaaaa", "Kick-off")).await;
-        let mut told = Vec::new();
-        for n in 0..3 {
-            let answer = ada(&google, method, "/aaaaa", meeting("aaaaa", &format!("Kick-off {n}"))).await;
-            told.push(answer.status);
-        }
-        assert_eq!(told, expected, "{method}");
-    }
-}
-
-#[tokio::test]
 async fn f07_f08_filters_by_property_are_all_to_be_met() {
     let google = Google::start().await;
     let properties =
