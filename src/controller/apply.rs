@@ -257,8 +257,7 @@ impl Target<'_> {
                 match app.google.get(access, &row.id, event, &row.zone).await {
                     // It is as it should be without our doing.
                     Ok(Change::Live(seen)) if to.meets(&seen.body) && seen.marker.is_some() => {
-                        let before = seen.body.clone();
-                        self.wrote(numbered, Some(&before), *seen, *incarnation, to).await
+                        self.found(numbered, &seen, *incarnation, to).await
                     }
                     Ok(Change::Live(seen)) => {
                         self.patch(numbered, access, event, &seen.etag, *incarnation, Some(&seen.body), to, false).await
@@ -509,6 +508,29 @@ impl Target<'_> {
             plan: self.journal,
             step: n,
             effect: &effect,
+        };
+        self.app.store.carried_out(self.user.id, &step.key, carried).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Notes that an instance is as was asked, as its series says. It is not put into the mirror: no listing names an instance
+    /// without a shape of its own, and it would grow old there.
+    async fn found(
+        &self,
+        (n, step): Numbered<'_>,
+        seen: &Event,
+        incarnation: u32,
+        asked: &Body,
+    ) -> Result<Outcome, StepError> {
+        let mapping = self.mapping(step, &seen.id, incarnation, asked.digest(), seen.body.digest(), step.beside);
+        let note = (step.key.clone(), step.face, Some(mapping));
+        let carried = Carried {
+            calendar: self.row.number,
+            change: None,
+            note: Some(&note),
+            plan: self.journal,
+            step: n,
+            effect: &Effect::default(),
         };
         self.app.store.carried_out(self.user.id, &step.key, carried).await?;
         Ok(Outcome::Done)

@@ -164,7 +164,7 @@ impl<'a> Judge<'a, '_> {
             if observed.iter().any(|o| o.in_series) && !alone.contains_key(slot) {
                 inside.insert(*slot);
             }
-            if observed.iter().any(|o| !o.in_series) {
+            if observed.iter().any(|o| !o.in_series) && !self.is_unsettled(slot) {
                 alone.entry(*slot).or_insert(None);
             }
         }
@@ -195,6 +195,16 @@ impl<'a> Judge<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Whether an event of ours stands beside the series where the exception could stand inside, and nothing tells whether the
+    /// series has the slot, as after the loss of our database. It stays until that is known.
+    fn is_unsettled(&self, slot: &Slot) -> bool {
+        let group = self.group;
+        let shape = group.wish.as_ref().filter(|wish| wish.head.is_some()).and_then(|wish| wish.exceptions.get(slot));
+        matches!(shape, Some(Shape::Present(desired)) if !desired.implied)
+            && group.mappings.get(&Some(*slot)).is_none_or(|m| m.applied == Digest::UNKNOWN)
+            && group.observed.get(&Some(*slot)).is_some_and(|all| all.iter().any(|o| !o.in_series && live(o).is_some()))
     }
 
     /// Judges an event of its own: a single one, a series, or an exception that stands alone (`slot`).
@@ -398,10 +408,12 @@ impl<'a> Judge<'a, '_> {
                 };
                 self.amend(&key, event, incarnation, &wanted, reason, mapping);
             }
-            // The series says it already. When its rule changes, whether it still does has to be asked.
+            // The series says it already, if it has the slot at all: Google keeps an exception whose slot the rule has lost. That
+            // is asked when the rule changes, and once of a series that is new to us.
             None if plain && mapping.is_none_or(|m| m.applied != Digest::ABSENT && m.applied != Digest::UNKNOWN) => {
                 let own = matches!(shape, Some(Shape::Present(desired)) if !desired.implied);
-                if own && series.changes {
+                let new = series.shown.is_none() || ours.is_none() || self.is_unsettled(&slot);
+                if own && (series.changes || new && mapping.is_none()) {
                     self.bookkeeping(&key, Action::Doubt { event, incarnation }, Reason::ChangedAtOrigin);
                 } else if mapping.is_some() {
                     self.bookkeeping(&key, Action::Forget, Reason::NothingLeft);
