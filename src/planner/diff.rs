@@ -315,6 +315,19 @@ impl<'a> Judge<'a, '_> {
             return;
         }
         let gone = observed.is_some_and(|o| matches!(o.state, ObservedState::Gone { .. }));
+        // What is no series has no instances: becoming single takes them along. That this was our doing is remembered, because they
+        // stay gone when the event repeats again.
+        if head.body.recurrence.is_empty() && !matches!(shape, Some(Shape::Present(_))) {
+            match mapping {
+                known if gone && known.is_none_or(|m| m.applied != Digest::ABSENT) => {
+                    let (applied, shown) = (Digest::ABSENT, Digest::ABSENT);
+                    self.bookkeeping(&key, Action::Adopt { event, incarnation, applied, shown }, Reason::FoundOurs);
+                }
+                Some(_) if observed.is_none() => self.bookkeeping(&key, Action::Forget, Reason::NothingLeft),
+                _ => {}
+            }
+            return;
+        }
         let told = observed.is_some_and(|o| matches!(o.state, ObservedState::Gone { told: true }));
         let asked = mapping.filter(|m| m.memory == Memory::Kept).map(|m| m.applied);
         let undone = |body: Option<&Body>| {

@@ -92,6 +92,8 @@ impl Rival<'_, '_> {
     /// Whether the rival has an occurrence of that slot at that time.
     pub fn has_occurrence(&self, slot: &Slot, body: &Body) -> bool {
         match (self.family.exceptions.get(slot), &self.family.head) {
+            // With the series went its occurrences, whatever was said of them before (checklist B20).
+            (_, Some(Origin::Gone)) => false,
             (Some(Origin::Live(event)), _) => self.stands(event) && same_time(&event.body, body),
             (Some(Origin::Gone), _) => false,
             (None, Some(Origin::Live(series))) => {

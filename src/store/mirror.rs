@@ -158,10 +158,15 @@ impl Store {
         .when("looking events up")?;
         let known: BTreeMap<&str, &Known> = known.iter().map(|row| (row.event_id.as_str(), row)).collect();
         let (mut living, mut gone) = (Vec::new(), Vec::new());
+        // What is no series any more has no instances, and Google need not say so of each (checklist C35): they are asked about.
+        let mut single = Vec::new();
         for (change, owner) in changes {
             let old = known.get(change.id().as_str()).copied();
             match change {
                 Change::Live(event) if is_news(old, event.updated.as_str(), event.etag.as_str(), owner) => {
+                    if old.is_some() && event.series.is_none() && event.body.recurrence.is_empty() {
+                        single.push(event.id.as_str());
+                    }
                     let row = format!("{number}/{}", event.id.as_str());
                     let place = Place { table: TABLE, column: "event_encrypted", row: &row };
                     let mut json = row_of(event.id.as_str(), event.series.as_ref(), owner);
@@ -194,6 +199,18 @@ impl Store {
                 .execute(&mut **transaction)
                 .await
                 .when("storing tombstones")?;
+        }
+        if !single.is_empty() {
+            sqlx::query(
+                "UPDATE mirror_events SET state = 'suspect'
+                 WHERE client_calendar_id = ? AND state = 'live' AND slot IS NOT NULL
+                     AND series_event_id IN (SELECT value FROM json_each(?))",
+            )
+            .bind(number)
+            .bind(json!(single).to_string())
+            .execute(&mut **transaction)
+            .await
+            .when("doubting the instances of former series")?;
         }
         Ok(living.len() + gone.len())
     }

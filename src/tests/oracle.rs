@@ -49,12 +49,14 @@ struct Shown {
     free: bool,
     /// What is the same for one meeting on all calendars.
     uid: String,
+    /// Of an occurrence, the time which its series gave it: two may have been moved to one time.
+    slot: i64,
 }
 
 impl Shown {
     /// Whether both are one meeting at one time.
     fn is(&self, other: &Shown) -> bool {
-        (self.start, self.end, &self.uid) == (other.start, other.end, &other.uid)
+        (self.start, self.end, &self.uid, self.slot) == (other.start, other.end, &other.uid, other.slot)
     }
 }
 
@@ -130,7 +132,9 @@ fn expand(items: &[Value]) -> Vec<Shown> {
             if finish > from && begin < to {
                 let (start, end) = (begin.timestamp(), finish.timestamp());
                 let uid = item["iCalUID"].as_str().unwrap_or_default().to_owned();
-                shown.push(Shown { start, end, title: title.clone(), free, uid });
+                let given = &item["originalStartTime"];
+                let slot = if given.is_null() { start } else { instant(given).timestamp() };
+                shown.push(Shown { start, end, title: title.clone(), free, uid, slot });
             }
         }
     }
@@ -256,6 +260,11 @@ async fn act(world: &World, dice: &mut Dice, number: u32) -> String {
         0 => ("DELETE", Value::Null),
         1 => ("PATCH", json!({"transparency": dice.of(&["transparent", "opaque"])})),
         2 => ("PATCH", json!({"summary": format!("{WORD}{calendar} again {number}")})),
+        // A series becomes single, and a single event repeats. A guest's own calendar cannot do that to a meeting.
+        _ if !id.contains('_') && item["attendees"].is_null() && dice.roll(3) == 0 => {
+            let rule = item["recurrence"].is_null().then(|| json!(["RRULE:FREQ=WEEKLY;COUNT=6"]));
+            ("PATCH", json!({"recurrence": rule}))
+        }
         _ if item["start"]["date"].is_string() => ("PATCH", json!({"colorId": "3"})),
         _ if id.contains('_') || item["recurrence"].is_null() => {
             let hour = 7 + dice.roll(10);
