@@ -20,7 +20,7 @@
 //! # Layers
 //!
 //! ```text
-//!  L4   cli        emulator                       operators, and a stand-in for Google
+//!  L4   cli        web        emulator            operators, people and Google, and a stand-in for Google
 //!  L3   controller                                the loop; where effects are put in order
 //!  L2   google     store ──► vault                one foreign thing each
 //!  L1   planner                                   the decisions
@@ -71,6 +71,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod vault;
+mod web;
 
 #[cfg(doc)]
 #[doc = include_str!("why.md")]

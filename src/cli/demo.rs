@@ -118,14 +118,14 @@ async fn reconcile(app: &App, users: &[User], length: Length, out: &mut (dyn Wri
     let mut in_sync = true;
     for user in users {
         let before: u64 = app.google.calls().values().sum();
-        let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
+        let Tick { plan, .. } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
         print(out, &render::text(&plan, Lens::Owner, length))?;
         let Done { changes, failed, first: _, last: _ } = settle_down(app, user).await?;
         let calls = app.google.calls().values().sum::<u64>() - before;
         print(out, &format!("\nApplied: {changes} changes made, {failed} failed, {calls} calls to Google.\n"))?;
         show(app, user, out).await?;
         let before: u64 = app.google.calls().values().sum();
-        let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
+        let Tick { plan, .. } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
         let calls = app.google.calls().values().sum::<u64>() - before;
         print(
             out,

@@ -94,17 +94,17 @@ pub async fn undo(arguments: &UndoArguments, settings: &Settings, out: &mut (dyn
     let done = undo::undo(&app, arguments.run, mode).await.map_err(Failure::failed)?;
     say(out, &told(&done, Lens::Redacted))?;
     app.store.close().await;
-    let failed = done.tick.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed { .. })).count();
+    let failed = done.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed { .. })).count();
     if failed > 0 {
         return Err(Failure::failed(format!("{failed} changes failed; take the run back again to finish")));
     }
-    Ok(if arguments.dry_run && done.tick.plan.has_changes() { 2 } else { 0 })
+    Ok(if arguments.dry_run && done.plan.has_changes() { 2 } else { 0 })
 }
 
 /// What is, or was, taken back, and what is left alone.
 pub fn told(done: &TakenBack, lens: Lens) -> String {
-    let TakenBack { tick, skipped } = done;
-    let mut text = render::body(&tick.plan, lens, Length::All);
+    let TakenBack { plan, outcomes: _, skipped } = done;
+    let mut text = render::body(plan, lens, Length::All);
     let mut reasons: Vec<Since> = skipped.iter().map(|(_, why)| *why).collect();
     reasons.sort();
     for why in [Since::Changed, Since::Gone, Since::Back, Since::Left] {

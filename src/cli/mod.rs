@@ -7,6 +7,7 @@ pub mod emulator;
 pub mod flow;
 pub mod history;
 pub mod reconcile;
+mod serve;
 pub mod settings;
 mod standing;
 
@@ -15,7 +16,7 @@ use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    controller::{App, Progress},
+    controller::{App, Progress, Stop},
     google::{Endpoints, client::Client, oauth::OAuth},
     model::clock::Clock,
     store::Store,
@@ -25,14 +26,19 @@ use settings::Settings;
 
 /// Keeps a consultant's calendars telling the truth.
 #[derive(Parser)]
-#[command(name = "busybridge", version, about, arg_required_else_help = true)]
+#[command(name = "busybridge", version, about)]
 struct Arguments {
+    /// Without one: serve
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Keeps everybody in sync until stopped (also without a command)
+    Serve,
+    /// Asks the running service whether all is well
+    Health,
     /// Shows the product on an embedded Google emulator: prepared calendars, or your own exports
     Demo(demo::Arguments),
     /// Reads the calendars and prints what would change; changes nothing at Google
@@ -123,7 +129,9 @@ pub async fn run(
         }
     };
     start_log(&settings);
-    let ending = match arguments.command {
+    let ending = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(&settings, out).await,
+        Command::Health => serve::health(&settings, out).await,
         Command::Demo(arguments) => demo::run(&arguments, &settings, out).await,
         Command::Plan(arguments) => reconcile::plan(&arguments, &settings, out).await,
         Command::Sync(arguments) => reconcile::sync(&arguments, &settings, out).await,
@@ -173,7 +181,7 @@ fn assemble(settings: &Settings, store: Store, vault: Arc<Vault>, clock: Clock) 
     let google = Client::new(endpoints.clone(), clock.clone()).map_err(Failure::failed)?;
     let oauth = OAuth::new(endpoints, clock.clone()).map_err(Failure::failed)?;
     let policy = settings.policy();
-    Ok(App { store, google, oauth, vault, clock, policy, progress: progress() })
+    Ok(App { store, google, oauth, vault, clock, policy, progress: progress(), stop: Stop::default() })
 }
 
 /// A bar on a terminal; nothing where nobody watches.

@@ -70,7 +70,7 @@ pub async fn plan(arguments: &PlanArguments, settings: &Settings, out: &mut (dyn
     let mut changes = false;
     let mut unreadable = 0;
     for user in users(&app, &arguments.who).await? {
-        let Tick { plan, outcomes: _ } = tick(&app, user.id, mode).await.map_err(Failure::failed)?;
+        let Tick { plan, .. } = tick(&app, user.id, mode).await.map_err(Failure::failed)?;
         changes |= plan.has_changes();
         unreadable += out_of_sight(&plan);
         let text = if arguments.json {
@@ -140,7 +140,7 @@ pub async fn settle_down(app: &App, user: &User) -> Result<Done, Failure> {
     let mut changes = 0;
     let mut first = None;
     for round in 1.. {
-        let Tick { plan, outcomes } = tick(app, user.id, Mode::Apply).await.map_err(Failure::failed)?;
+        let Tick { plan, outcomes, .. } = tick(app, user.id, Mode::Apply).await.map_err(Failure::failed)?;
         let done = plan.steps.iter().zip(&outcomes).filter(|(s, o)| s.action.writes() && **o == Outcome::Done);
         changes += done.count();
         let failed = outcomes.iter().filter(|o| **o != Outcome::Done).count();

@@ -1,7 +1,8 @@
 //! What the environment sets: read whole, checked whole, all mistakes told at once. Nothing of it changes while we run.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use chrono_tz::Tz;
 use url::{Host, Url};
 
 use crate::{google::Endpoints, model::snapshot::Policy};
@@ -13,6 +14,12 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// Without a slash at the end.
     pub public_url: String,
+    /// Where the service listens.
+    pub listen: SocketAddr,
+    /// Whether Google is asked to ring. It can only where `public_url` is https.
+    pub webhooks: bool,
+    /// The zone of scheduled jobs.
+    pub zone: Tz,
     pub log_level: String,
     pub log_json: bool,
     pub prefix: String,
@@ -67,12 +74,32 @@ impl Settings {
         if !["text", "json"].contains(&log_format.as_str()) {
             wrong.push("LOG_FORMAT must be text or json".into());
         }
+        let listen = get("LISTEN", "127.0.0.1:3000").parse::<SocketAddr>().ok().or_else(|| {
+            wrong.push("LISTEN must be an address and a port, for example 127.0.0.1:3000 or [::]:3000".into());
+            None
+        });
+        let zone = get("TZ", "UTC").parse::<Tz>().ok().or_else(|| {
+            wrong.push("TZ must be the name of a time zone, for example Europe/Vienna".into());
+            None
+        });
+        let webhooks = match get("ENABLE_WEBHOOKS", "").as_str() {
+            "" => None,
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                wrong.push("ENABLE_WEBHOOKS must be true or false".into());
+                None
+            }
+        };
         let prefix = get("MANAGED_EVENT_PREFIX", "[BusyBridge]");
         if prefix.chars().count() > 64 || prefix.chars().any(char::is_control) {
             wrong.push("MANAGED_EVENT_PREFIX must be at most 64 characters on one line".into());
         }
-        match (public_url, issuer, api) {
-            (Some(public_url), Some(issuer), Some(api)) if wrong.is_empty() => Ok(Settings {
+        match (public_url, issuer, api, listen, zone) {
+            (Some(public_url), Some(issuer), Some(api), Some(listen), Some(zone)) if wrong.is_empty() => Ok(Settings {
+                webhooks: webhooks.unwrap_or(public_url.scheme() == "https"),
+                listen,
+                zone,
                 database: get("DATABASE_PATH", "data/calendar-sync.db").into(),
                 key_file: get("ENCRYPTION_KEY_FILE", "secrets/encryption.key").into(),
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),

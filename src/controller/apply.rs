@@ -180,6 +180,8 @@ impl Target<'_> {
         for (n, step) in steps {
             let outcome = if stopped {
                 Outcome::Skipped(Skip::AccountStopped)
+            } else if self.app.stop.is_asked() {
+                Outcome::Skipped(Skip::Stopping)
             } else if is_inside_series(step) && failed_series.contains(&step.key.series()) {
                 Outcome::Skipped(Skip::ParentFailed)
             } else if self.app.store.generation(self.user.id).await? != Some(self.snapshot.generation) {

@@ -11,15 +11,27 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod bell;
+pub mod channels;
+pub mod chores;
+pub mod health;
 pub mod intent;
+pub mod metrics;
 pub mod observe;
 pub mod purge;
+pub mod queue;
+pub mod service;
 pub mod settle;
 mod standing;
 pub mod tick;
 pub mod undo;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::Notify;
 
 use crate::{
     google::{client::Client, oauth::OAuth},
@@ -31,6 +43,39 @@ use crate::{
 /// Told how far a long piece of work is: steps done, steps in all.
 pub type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
+/// Whether work is to end: what runs finishes the step in hand and begins no other. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    asked: AtomicBool,
+    wake: Notify,
+}
+
+impl Stop {
+    /// Asks for the end.
+    pub fn ask(&self) {
+        self.0.asked.store(true, Ordering::SeqCst);
+        self.0.wake.notify_waiters();
+    }
+
+    /// Whether somebody did.
+    pub fn is_asked(&self) -> bool {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until somebody does.
+    pub async fn asked(&self) {
+        let wake = self.0.wake.notified();
+        tokio::pin!(wake);
+        wake.as_mut().enable();
+        if !self.is_asked() {
+            wake.await;
+        }
+    }
+}
+
 /// The handles that a tick works with. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -41,4 +86,5 @@ pub struct App {
     pub clock: Clock,
     pub policy: Policy,
     pub progress: Progress,
+    pub stop: Stop,
 }

@@ -4,7 +4,7 @@
 //! listing is complete or an error; an error changes nothing but how far we trust the mirror. What is missing from a full
 //! listing is suspect, and becomes a tombstone only when Google says so of that very event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, future::join_all, stream};
 use tracing::{debug, warn};
@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::{
     App,
     accounts::{self, AccessError},
+    queue::Scope,
 };
 use crate::{
     google::error::GoogleError,
@@ -60,24 +61,34 @@ impl ObserveError {
     }
 }
 
-/// Brings the mirror of all calendars of a user up to date; says of each how far it may be trusted now. One calendar's failure
-/// is nobody else's. With `note`, failures in a row are counted; a dry run does not.
+/// What reading came to, by the calendars' numbers.
+#[derive(Debug)]
+pub struct Reading {
+    /// How far the mirror of each of the user's calendars may be trusted now.
+    pub freshness: BTreeMap<i64, Freshness>,
+    /// Those of which Google told something that was not known.
+    pub news: BTreeSet<i64>,
+}
+
+/// Brings the mirror of the calendars in `scope` up to date; says of each calendar of the user how far it may be trusted now, of
+/// the others as of their last reading. One calendar's failure is nobody else's. With `note`, failures in a row are counted; a dry
+/// run does not.
 ///
 /// # Errors
 /// When our own database fails.
-pub async fn observe(app: &App, user: &User, note: bool) -> Result<BTreeMap<i64, Freshness>, StoreError> {
+pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Result<Reading, StoreError> {
     let calendars = app.store.calendars_of(user.id).await?;
     let silent = user.paused || app.store.is_paused().await?;
     let readings = calendars.iter().map(|row| async {
-        if silent || row.paused {
-            return Ok((row.number, Freshness::Stale(Why::Paused)));
+        if silent || row.paused || !scope.reads(row.number) {
+            return Ok((row.number, last_known(row, silent), false));
         }
-        let freshness = match calendar(app, user, row).await {
-            Ok(()) => {
+        let freshness = match calendar(app, user, row, scope.reads_all_of(row.number)).await {
+            Ok(news) => {
                 if note && row.failures > 0 {
                     app.store.note_success(row.number).await?;
                 }
-                Freshness::Current
+                return Ok((row.number, Freshness::Current, news));
             }
             Err(error) => match error.why() {
                 Some(why) => {
@@ -90,11 +101,14 @@ pub async fn observe(app: &App, user: &User, note: bool) -> Result<BTreeMap<i64,
                 None => return Err(ours(error)),
             },
         };
-        Ok((row.number, freshness))
+        Ok((row.number, freshness, false))
     });
-    let freshness = join_all(readings).await.into_iter().collect::<Result<BTreeMap<_, _>, StoreError>>()?;
-    prove_origins(app, user, &calendars, &freshness).await?;
-    Ok(freshness)
+    let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
+    let freshness = readings.iter().map(|(number, freshness, _)| (*number, *freshness)).collect();
+    let news = readings.iter().filter(|(.., news)| *news).map(|(number, ..)| *number).collect();
+    let read: Vec<_> = calendars.into_iter().filter(|row| scope.reads(row.number)).collect();
+    prove_origins(app, user, &read, &freshness).await?;
+    Ok(Reading { freshness, news })
 }
 
 fn ours(error: ObserveError) -> StoreError {
@@ -111,26 +125,33 @@ fn ours(error: ObserveError) -> StoreError {
 pub async fn as_of_last_time(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
     let calendars = app.store.calendars_of(user.id).await?;
     let silent = user.paused || app.store.is_paused().await?;
-    let freshness = |row: &CalendarRow| match row.cursor {
-        _ if silent || row.paused => Freshness::Stale(Why::Paused),
-        Some(_) => Freshness::Current,
-        None => Freshness::Unseen,
-    };
-    Ok(calendars.iter().map(|row| (row.number, freshness(row))).collect())
+    Ok(calendars.iter().map(|row| (row.number, last_known(row, silent))).collect())
 }
 
-async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), ObserveError> {
+/// How far a calendar may be trusted that is not read now.
+fn last_known(row: &CalendarRow, silent: bool) -> Freshness {
+    match (&row.cursor, row.failed) {
+        _ if silent || row.paused => Freshness::Stale(Why::Paused),
+        (_, Some(why)) => Freshness::Stale(why),
+        (Some(_), None) => Freshness::Current,
+        (None, None) => Freshness::Unseen,
+    }
+}
+
+/// Reads one calendar: what changed, or with `full` everything, by which what a delta left out is found (anti-entropy).
+/// Tells whether there was anything new.
+async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Result<bool, ObserveError> {
     let mut access = accounts::access(app, row.token).await?;
     let mut cursor = row.cursor.clone();
     let mut renewed = false;
     let listing = loop {
-        match app.google.changes(&access, &row.id, cursor.as_ref()).await {
+        match app.google.changes(&access, &row.id, cursor.as_ref().filter(|_| !full)).await {
             Ok(listing) => break listing,
             Err(error) if error.is_unauthorized() && !renewed => {
                 renewed = true;
                 access = accounts::renewed(app, row.token).await?;
             }
-            Err(error) if error.class() == ErrorClass::CursorLost && cursor.is_some() => {
+            Err(error) if error.class() == ErrorClass::CursorLost && cursor.is_some() && !full => {
                 // The mirror stays: a lost cursor says nothing about any event.
                 debug!(calendar = row.number, "the cursor is lost; listing from the beginning");
                 if let Some(lost) = cursor.take() {
@@ -162,15 +183,17 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow) -> Result<(), Obser
         .store
         .commit_listing(row.number, Listing { from: cursor, full: listing.full, next: listing.next, changes })
         .await;
-    match committed {
+    let news = match committed {
         Ok(committed) => {
             debug!(calendar = row.number, changed = committed.changed, suspects = committed.suspects, "observed");
+            committed.changed > 0
         }
         // Another tick was quicker, and stored at least as much.
-        Err(StoreError::Superseded) => {}
+        Err(StoreError::Superseded) => false,
         Err(error) => return Err(error.into()),
-    }
-    prove_suspects(app, user, row, &access).await
+    };
+    prove_suspects(app, user, row, &access).await?;
+    Ok(news)
 }
 
 /// Asks Google about events that a full listing did not name.

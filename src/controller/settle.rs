@@ -34,7 +34,9 @@ pub fn settle(steps: &[Step], outcomes: &[Outcome]) -> Next {
 fn next(outcome: &Outcome) -> Next {
     match outcome {
         Outcome::Done => Next::OnChange,
-        Outcome::Skipped(Skip::ChangedMeanwhile | Skip::ParentFailed | Skip::Superseded) => Next::AtOnce,
+        Outcome::Skipped(Skip::ChangedMeanwhile | Skip::ParentFailed | Skip::Superseded | Skip::Stopping) => {
+            Next::AtOnce
+        }
         Outcome::Skipped(Skip::AccountStopped) => Next::After(TimeDelta::minutes(1)),
         Outcome::Failed { class, message: _ } => match class {
             ErrorClass::CursorLost | ErrorClass::AlreadyGone | ErrorClass::Precondition | ErrorClass::Exists => {

@@ -1,8 +1,15 @@
 //! One tick for one user.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tracing::{error, info};
 
-use super::{App, apply, observe, standing};
+use super::{
+    App, apply,
+    observe::{self, Reading},
+    queue::Scope,
+    standing,
+};
 use crate::{
     model::{
         calendar::{Freshness, Why},
@@ -30,6 +37,28 @@ pub struct Tick {
     pub plan: Plan,
     /// One for each step of the plan, in its order; empty unless applied.
     pub outcomes: Vec<Outcome>,
+    /// Steps that writes at Google are left for later, because there were more than asked for.
+    pub left: usize,
+    /// Calendars, by their numbers, of which Google told something new.
+    pub news: BTreeSet<i64>,
+    /// How far each calendar could be seen.
+    pub freshness: BTreeMap<i64, Freshness>,
+}
+
+/// How much a tick does.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// What it reads.
+    pub scope: Scope,
+    /// Steps that write at Google, at most.
+    pub writes: usize,
+}
+
+impl Extent {
+    /// Everything.
+    pub fn whole() -> Self {
+        Extent { scope: Scope::all(), writes: usize::MAX }
+    }
 }
 
 /// Why there was no tick.
@@ -43,37 +72,60 @@ pub enum TickError {
     Unsound(Vec<String>),
 }
 
-/// Observes, plans, applies.
+/// Observes, plans, applies; everything of this user.
 ///
 /// # Errors
 /// When our database fails, or the plan is unsound; Google's failures are in the plan and the outcomes.
 pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError> {
+    tick_within(app, user, mode, &Extent::whole()).await
+}
+
+/// Observes, plans, applies, not more than `extent` allows. What is not read counts as it was last seen: a change needs the etag
+/// that was seen then, and a deletion the proof that its origin is gone. Of a plan that is cut short the first steps are taken,
+/// which never need a later one.
+///
+/// # Errors
+/// As [`tick`].
+pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -> Result<Tick, TickError> {
     let user = app.store.user(user).await?.ok_or(TickError::NoUser)?;
-    let freshness = match mode {
-        Mode::Apply | Mode::DryRun => observe::observe(app, &user, mode == Mode::Apply).await?,
-        Mode::Offline => observe::as_of_last_time(app, &user).await?,
+    let Reading { freshness, news } = match mode {
+        Mode::Apply | Mode::DryRun => observe::observe(app, &user, &extent.scope, mode == Mode::Apply).await?,
+        Mode::Offline => Reading { freshness: observe::as_of_last_time(app, &user).await?, news: BTreeSet::new() },
     };
     let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;
-    let plan = planner::plan(&snapshot);
+    let mut plan = planner::plan(&snapshot);
     let findings = planner::check::check(&snapshot, &plan);
     if !findings.is_empty() {
         error!(user.id = %user.id, findings = findings.join("; "), "unsound plan");
         return Err(TickError::Unsound(findings));
     }
+    let left = cut(&mut plan, extent.writes);
+    let done = |plan, outcomes, freshness| Tick { plan, outcomes, left, news, freshness };
     let silent = freshness.values().all(|freshness| *freshness == Freshness::Stale(Why::Paused));
     if mode != Mode::Apply || silent && !freshness.is_empty() {
-        return Ok(Tick { plan, outcomes: Vec::new() });
+        return Ok(done(plan, Vec::new(), freshness));
     }
     if plan.steps.is_empty() {
         standing::finish(app, &user, &freshness).await?;
-        return Ok(Tick { plan, outcomes: Vec::new() });
+        return Ok(done(plan, Vec::new(), freshness));
     }
     info!(user.id = %user.id, plan.steps = plan.steps.len(), "plan: {}", render::summary(&plan));
     let journal = app.store.record_plan(&plan, None).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     log(app, &user, journal, &plan, &outcomes).await?;
     standing::finish(app, &user, &freshness).await?;
-    Ok(Tick { plan, outcomes })
+    Ok(done(plan, outcomes, freshness))
+}
+
+/// Keeps the beginning of a plan with so many writes at most; gives the number of those that are left out.
+fn cut(plan: &mut Plan, writes: usize) -> usize {
+    let mut kept = 0;
+    let end = plan.steps.iter().position(|step| {
+        kept += usize::from(step.action.writes());
+        kept > writes
+    });
+    let rest = end.map(|end| plan.steps.split_off(end)).unwrap_or_default();
+    rest.iter().filter(|step| step.action.writes()).count()
 }
 
 /// One line for a tick that did something: how many steps, and how they went. What each was, the journal says.

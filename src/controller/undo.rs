@@ -2,10 +2,14 @@
 
 use super::{
     App, apply, observe,
-    tick::{Mode, Tick, TickError},
+    queue::Scope,
+    tick::{Mode, TickError},
 };
 use crate::{
-    model::item::ItemKey,
+    model::{
+        item::ItemKey,
+        plan::{Outcome, Plan},
+    },
     planner::{
         check,
         undo::{self, Since, Undo},
@@ -27,7 +31,9 @@ pub enum UndoError {
 /// What taking a run back came to.
 #[derive(Debug)]
 pub struct TakenBack {
-    pub tick: Tick,
+    pub plan: Plan,
+    /// One for each step; empty unless carried out.
+    pub outcomes: Vec<Outcome>,
     /// What is left alone, and why.
     pub skipped: Vec<(ItemKey, Since)>,
 }
@@ -41,7 +47,7 @@ pub async fn undo(app: &App, number: i64, mode: Mode) -> Result<TakenBack, UndoE
     let user = app.store.user(run.user).await?.ok_or(TickError::NoUser)?;
     let freshness = match mode {
         Mode::Offline => observe::as_of_last_time(app, &user).await?,
-        Mode::Apply | Mode::DryRun => observe::observe(app, &user, mode == Mode::Apply).await?,
+        Mode::Apply | Mode::DryRun => observe::observe(app, &user, &Scope::all(), mode == Mode::Apply).await?.freshness,
     };
     let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;
     let Undo { plan, skipped } = undo::undo(&snapshot, &run);
@@ -50,9 +56,9 @@ pub async fn undo(app: &App, number: i64, mode: Mode) -> Result<TakenBack, UndoE
         return Err(TickError::Unsound(findings).into());
     }
     if mode != Mode::Apply || plan.steps.is_empty() {
-        return Ok(TakenBack { tick: Tick { plan, outcomes: Vec::new() }, skipped });
+        return Ok(TakenBack { plan, outcomes: Vec::new(), skipped });
     }
     let journal = app.store.record_plan(&plan, Some(number)).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
-    Ok(TakenBack { tick: Tick { plan, outcomes }, skipped })
+    Ok(TakenBack { plan, outcomes, skipped })
 }

@@ -3,7 +3,7 @@
 use super::{
     Caller, calendars,
     http::{ApiError, Request, Response},
-    listing, scopes,
+    listing, push, scopes,
     state::World,
     write,
 };
@@ -23,6 +23,8 @@ pub fn handle(world: &mut World, caller: &Caller, path: &str, request: &Request)
         ("GET", ["calendars", calendar, "events"]) => listing::list(world, caller, calendar, request),
         ("POST", ["calendars", calendar, "events"]) => write::insert(world, caller, calendar, request),
         ("POST", ["calendars", calendar, "events", "import"]) => write::import(world, caller, calendar, request),
+        ("POST", ["calendars", calendar, "events", "watch"]) => push::watch(world, caller, calendar, request),
+        ("POST", ["channels", "stop"]) => push::stop(world, caller, request),
         ("GET", ["calendars", calendar, "events", event]) => listing::get(world, caller, calendar, event, request),
         ("PUT", ["calendars", calendar, "events", event]) => write::update(world, caller, calendar, event, request),
         ("PATCH", ["calendars", calendar, "events", event]) => write::patch(world, caller, calendar, event, request),

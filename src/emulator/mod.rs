@@ -8,12 +8,13 @@
 //!                                      │           └─► api ─┬─► listing    events.list, get, instances, sync tokens
 //!                                      │             scopes ├─► write      insert, update, patch, delete, import, move
 //!                                      │             quota  └─► calendars  calendarList, calendars, acl, colors, freeBusy
+//!                                      │                    └─► push       watch, stop; the server delivers
 //!                                      └─► faults::control    faults and more by command, `/_emulator/…`
 //!
 //!   seed (TOML), ics (exports) ─► World
 //! ```
 //!
-//! Not here yet: push channels (checklist J) and batch (K09–K15).
+//! Not here yet: batch (K09–K15).
 
 pub mod api;
 pub mod calendars;
@@ -29,6 +30,7 @@ pub mod kinds;
 pub mod listing;
 pub mod merge;
 pub mod oauth;
+pub mod push;
 pub mod quota;
 pub mod recurrence;
 pub mod render;
@@ -71,6 +73,8 @@ pub struct Caller {
     pub email: String,
     /// Full scope addresses (`https://www.googleapis.com/auth/calendar.events`); a `dev:` token has all of them.
     pub scopes: Vec<String>,
+    /// The application that the token was given to; none for a `dev:` token.
+    pub client: Option<String>,
 }
 
 /// Google without a socket: one request in, one answer out.

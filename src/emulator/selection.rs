@@ -14,7 +14,8 @@ use super::{
     time,
 };
 
-const EVENT_TYPES: &[&str] = &["birthday", "default", "focusTime", "fromGmail", "outOfOffice", "workingLocation"];
+/// The values of `eventType` (discovery document).
+pub const EVENT_TYPES: &[&str] = &["birthday", "default", "focusTime", "fromGmail", "outOfOffice", "workingLocation"];
 
 /// How far back `updatedMin` may lie (B22; roughly what observers saw).
 const UPDATED_MIN_DAYS_MAX: i64 = 30;

@@ -5,19 +5,23 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    sync::Arc,
+    time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
+use futures::future::join_all;
 use salvo::{
     Depot, FlowCtrl, Handler, Listener, Router, Server,
     conn::{Acceptor, TcpListener},
     http::{ResBody, StatusCode, header::HeaderName},
 };
+use tokio::sync::Notify;
 
 use super::{
     Answer, Shared,
     http::{ApiError, Request, Response},
-    with,
+    push, with,
 };
 
 /// The largest request body in bytes.
@@ -27,6 +31,8 @@ const BODY_MAX: usize = 32 << 20;
 pub struct Running {
     pub address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
+    /// Delivers what channels are told.
+    pusher: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
@@ -39,6 +45,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
+        self.pusher.abort();
     }
 }
 
@@ -59,15 +66,42 @@ pub async fn serve(core: Shared, listen: SocketAddr) -> io::Result<Running> {
         .map_err(|e| io::Error::other(format!("cannot listen on {listen}: {e}")))?;
     let address =
         acceptor.holdings()[0].local_addr.clone().into_std().ok_or_else(|| io::Error::other("no TCP address"))?;
-    let door = Door { core, origin: format!("http://{address}") };
+    let messages = Arc::new(Notify::new());
+    let pusher = tokio::spawn(push(core.clone(), messages.clone()));
+    let door = Door { core, origin: format!("http://{address}"), messages };
     let router = Router::with_path("{**rest}").goal(door);
     let task = tokio::spawn(Server::new(acceptor).serve(router));
-    Ok(Running { address, task })
+    Ok(Running { address, task, pusher })
+}
+
+/// Delivers the messages of channels as they fall due.
+async fn push(core: Shared, messages: Arc<Notify>) {
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).redirect(reqwest::redirect::Policy::none());
+    let Ok(http) = http.build() else { return };
+    loop {
+        let due = with(&core, |core| push::take_due(&mut core.world));
+        let deliver = due.into_iter().map(|delivery| async {
+            let mut request = http.post(&delivery.address).header("content-length", "0");
+            for (name, value) in &delivery.headers {
+                request = request.header(*name, value);
+            }
+            let status = request.send().await.ok().map(|answer| answer.status().as_u16());
+            with(&core, |core| push::went(&mut core.world, delivery, status));
+        });
+        join_all(deliver).await;
+        if with(&core, |core| push::is_waiting(&core.world)) {
+            // Some are due later, by a clock that may be another than ours.
+            let _ = tokio::time::timeout(Duration::from_millis(20), messages.notified()).await;
+        } else {
+            messages.notified().await;
+        }
+    }
 }
 
 struct Door {
     core: Shared,
     origin: String,
+    messages: Arc<Notify>,
 }
 
 #[salvo::async_trait]
@@ -97,7 +131,12 @@ impl Handler for Door {
                 .collect(),
             body,
         };
-        match with(&self.core, |core| core.handle(&self.origin, &request)) {
+        let (answer, rings) =
+            with(&self.core, |core| (core.handle(&self.origin, &request), push::is_waiting(&core.world)));
+        if rings {
+            self.messages.notify_one();
+        }
+        match answer {
             Answer::Reply(delay, response) => {
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;

@@ -81,6 +81,16 @@ pub struct Settings {
     /// Revoking one token ends everything that client may do for that account (semantics §12, assumed); otherwise only
     /// the refresh token and its access tokens.
     pub revoke_whole_grant: bool,
+    /// Channels may ring at http addresses on this machine, too; Google wants https (J01).
+    pub push_to_loopback: bool,
+    /// Of a thousand messages, how many never come (J17).
+    pub push_drop_permille: u32,
+    /// Of a thousand messages, how many come twice.
+    pub push_duplicate_permille: u32,
+    /// Messages come up to this many seconds late (J18).
+    pub push_delay_seconds: u32,
+    /// A change for which a message waits already makes no other (J19).
+    pub push_batched: bool,
     /// Access tokens of a revoked grant work for this many seconds more (L16).
     pub revocation_delay_seconds: i64,
 }
@@ -140,6 +150,11 @@ impl Default for Settings {
             creation_quota: 0,
             testing_mode: false,
             revoke_whole_grant: true,
+            push_to_loopback: true,
+            push_drop_permille: 0,
+            push_duplicate_permille: 0,
+            push_delay_seconds: 0,
+            push_batched: false,
             revocation_delay_seconds: 0,
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     calendars::{ListEntry, enlist},
+    push::{self, Push},
     quota::Quota,
     settings::Settings,
 };
@@ -128,6 +129,7 @@ pub struct World {
     /// Each account's calendar list: entries by account and calendar id.
     pub lists: BTreeMap<(String, String), ListEntry>,
     pub quota: Quota,
+    pub push: Push,
     last_change: u64,
     last_us: i64,
     last_id: u64,
@@ -143,6 +145,7 @@ impl World {
             calendars: BTreeMap::new(),
             lists: BTreeMap::new(),
             quota: Quota::default(),
+            push: Push::default(),
             last_change: 0,
             last_us: 0,
             last_id: 0,
@@ -211,7 +214,8 @@ impl World {
             Some(old) if !touch => old.updated_us,
             _ => self.last_us,
         };
-        let stored = Stored { fields, change: self.last_change, updated_us, etag_us: self.last_us };
-        events.insert(id, stored);
+        let event = fields.clone();
+        events.insert(id, Stored { fields, change: self.last_change, updated_us, etag_us: self.last_us });
+        push::changed(self, calendar, &event);
     }
 }

@@ -25,6 +25,7 @@
 
 pub mod body;
 pub mod calendar;
+pub mod channel;
 pub mod clock;
 pub mod event;
 pub mod flow;

@@ -59,6 +59,25 @@ pub enum Action {
 }
 
 impl Action {
+    /// The word for the database and for figures.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Action::Create { .. } => "create",
+            Action::Update { .. } => "update",
+            Action::Amend { .. } => "amend",
+            Action::Cancel { .. } => "cancel",
+            Action::Delete { .. } => "delete",
+            Action::WriteBack { .. } => "write-back",
+            Action::Respond { .. } => "respond",
+            Action::Withdraw { .. } => "withdraw",
+            Action::Restore { .. } => "restore",
+            Action::Doubt { .. } => "doubt",
+            Action::Adopt { .. } => "adopt",
+            Action::Dismiss { .. } => "dismiss",
+            Action::Forget => "forget",
+        }
+    }
+
     /// Whether Google will see it.
     pub fn writes(&self) -> bool {
         !matches!(self, Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget)
@@ -274,6 +293,17 @@ pub enum Outcome {
     Failed { class: ErrorClass, message: String },
 }
 
+impl Outcome {
+    /// The word for the database and for figures.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Skipped(_) => "skipped",
+            Outcome::Failed { .. } => "failed",
+        }
+    }
+}
+
 /// Why a step was not tried, or came to nothing without harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
@@ -285,6 +315,8 @@ pub enum Skip {
     AccountStopped,
     /// Somebody wants something else since the plan was made.
     Superseded,
+    /// The service is being stopped: it is planned again when it runs.
+    Stopping,
 }
 
 /// What an error asks of us (design: errors become decisions in one table).

@@ -40,6 +40,7 @@
 //! not nothing. No rule is ever expanded.
 
 pub mod approval;
+pub mod channels;
 pub mod check;
 pub mod desired;
 pub mod diff;
@@ -49,6 +50,7 @@ mod hand;
 pub mod horizon;
 pub mod order;
 pub mod policy;
+pub mod polling;
 pub mod render;
 mod sameness;
 pub mod undo;

@@ -36,6 +36,8 @@ pub struct CalendarRow {
     pub listed_at: Option<DateTime<Utc>>,
     /// Listings that failed since the last that did not.
     pub failures: u32,
+    /// Why the last one failed; none if it did not.
+    pub failed: Option<Why>,
 }
 
 const TABLE: &str = "client_calendars";
@@ -56,6 +58,7 @@ struct Row {
     sync_token: Option<String>,
     listed_at: Option<String>,
     consecutive_failures: u32,
+    last_error: Option<String>,
 }
 
 impl TryFrom<Row> for CalendarRow {
@@ -77,6 +80,7 @@ impl TryFrom<Row> for CalendarRow {
             sync_token,
             listed_at,
             consecutive_failures,
+            last_error,
         } = row;
         Ok(CalendarRow {
             number: id,
@@ -93,8 +97,15 @@ impl TryFrom<Row> for CalendarRow {
             cursor: sync_token.map(Cursor::from),
             listed_at: listed_at.map(|text| instant("calendar_sync_state", &text)).transpose()?,
             failures: consecutive_failures,
+            failed: last_error.map(|word| why_of(&word).ok_or(StoreError::Format { table: TABLE })).transpose()?,
         })
     }
+}
+
+const WHYS: [Why; 6] = [Why::Revoked, Why::Forbidden, Why::Missing, Why::Throttled, Why::Unreachable, Why::Paused];
+
+fn why_of(word: &str) -> Option<Why> {
+    WHYS.into_iter().find(|why| why_word(*why) == word)
 }
 
 /// The word for a failure.
@@ -184,6 +195,27 @@ impl Store {
         all(&mut connection, user).await
     }
 
+    /// One calendar; none if it is left.
+    pub async fn calendar(&self, number: i64) -> Result<Option<CalendarRow>, StoreError> {
+        let user: Option<i64> = sqlx::query_scalar("SELECT user_id FROM client_calendars WHERE id = ?")
+            .bind(number)
+            .fetch_optional(&self.reader)
+            .await
+            .when("looking for a calendar")?;
+        let Some(user) = user else { return Ok(None) };
+        Ok(self.calendars_of(UserId(user)).await?.into_iter().find(|row| row.number == number))
+    }
+
+    /// The account through which a calendar is, or was, reached; none once that is forgotten.
+    pub async fn token_of_calendar(&self, number: i64) -> Result<Option<TokenId>, StoreError> {
+        let token: Option<Option<i64>> = sqlx::query_scalar("SELECT oauth_token_id FROM client_calendars WHERE id = ?")
+            .bind(number)
+            .fetch_optional(&self.reader)
+            .await
+            .when("looking for an account")?;
+        Ok(token.flatten().map(TokenId))
+    }
+
     /// Notes the zone of a calendar; writes only if it is another than before.
     pub async fn set_zone(&self, number: i64, zone: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE client_calendars SET zone = ?2 WHERE id = ?1 AND zone <> ?2")
@@ -252,7 +284,7 @@ pub(super) async fn all(connection: &mut SqliteConnection, user: UserId) -> Resu
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT calendar.id, calendar.user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone,
              standing, paused_at IS NOT NULL AS paused, writable, google_account_email AS account, sync_token, listed_at,
-             consecutive_failures
+             consecutive_failures, last_error
          FROM client_calendars AS calendar
          JOIN calendar_sync_state ON client_calendar_id = calendar.id
          JOIN oauth_tokens ON oauth_tokens.id = oauth_token_id

@@ -76,7 +76,7 @@ impl Store {
                 let sealed = self.vault.seal(&place, step_json(step, true).to_string().as_bytes());
                 json!({
                     "n": n,
-                    "action": action_word(&step.action),
+                    "action": step.action.word(),
                     "item": ids.item_id(&step.key),
                     "step": data_encoding::HEXLOWER.encode(&sealed),
                 })
@@ -310,7 +310,7 @@ fn step_json(step: &Step, titles: bool) -> Value {
             "slot": key.origin.instance.map(|slot| slot.stamp()),
         },
         "face": face.word(),
-        "action": action_word(action),
+        "action": action.word(),
         "reason": reason_word(*reason),
         "beside": beside,
         "when": when.as_ref().map(StoredWhen::from),
@@ -430,24 +430,6 @@ fn words(fields: &[Field]) -> Vec<&'static str> {
     fields.iter().map(|field| field.word()).collect()
 }
 
-fn action_word(action: &Action) -> &'static str {
-    match action {
-        Action::Create { .. } => "create",
-        Action::Update { .. } => "update",
-        Action::Amend { .. } => "amend",
-        Action::Cancel { .. } => "cancel",
-        Action::Delete { .. } => "delete",
-        Action::WriteBack { .. } => "write-back",
-        Action::Respond { .. } => "respond",
-        Action::Withdraw { .. } => "withdraw",
-        Action::Restore { .. } => "restore",
-        Action::Doubt { .. } => "doubt",
-        Action::Adopt { .. } => "adopt",
-        Action::Dismiss { .. } => "dismiss",
-        Action::Forget => "forget",
-    }
-}
-
 fn reason_word(reason: Reason) -> &'static str {
     match reason {
         Reason::NewAtOrigin => "new-at-origin",
@@ -488,6 +470,7 @@ fn skip_word(skip: Skip) -> &'static str {
         Skip::ParentFailed => "parent-failed",
         Skip::AccountStopped => "account-stopped",
         Skip::Superseded => "superseded",
+        Skip::Stopping => "stopping",
     }
 }
 

@@ -12,11 +12,14 @@
 //! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
 
 pub mod calendars;
+pub mod channels;
 mod flows;
 pub mod journal;
+pub mod lock;
 pub mod mappings;
 pub mod mirror;
 pub mod people;
+pub mod roster;
 pub mod settings;
 pub mod snapshot;
 pub mod standing;
@@ -71,6 +74,8 @@ pub enum StoreError {
     Damaged(String),
     #[error("the disk is full, so nothing can be recorded. Free some space; the service goes on by itself")]
     DiskFull(#[source] sqlx::Error),
+    #[error("another process serves the database {0} already. Stop that one first, or leave the work to it")]
+    Served(PathBuf),
     #[error("another listing of this calendar was stored meanwhile. Nothing was changed; list again")]
     Superseded,
     #[error("there is no such user (any more)")]

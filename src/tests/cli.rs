@@ -210,8 +210,7 @@ async fn a_plan_as_json_names_no_titles() {
 #[tokio::test]
 async fn usage_is_told_on_the_right_stream_with_the_right_code() {
     for (args, code) in [
-        (&[][..], 2),
-        (&["frobnicate"], 2),
+        (&["frobnicate"][..], 2),
         (&["plan"], 2),
         (&["plan", "--all", "--user", "a@b.example"], 2),
         (&["plan", "--all", "--colour"], 2),
@@ -220,6 +219,11 @@ async fn usage_is_told_on_the_right_stream_with_the_right_code() {
         let ran = run(args, &[]).await;
         assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{args:?}");
         assert!(ran.err.contains("--help"), "{args:?}: {}", ran.err);
+    }
+    for args in [&[][..], &["serve"]] {
+        let ran = run(args, &[("ENCRYPTION_KEY_FILE", "/nowhere/encryption.key")]).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
+        assert!(ran.err.contains("no key file at /nowhere/encryption.key"), "{}", ran.err);
     }
     for (command, flags) in [
         ("demo", &["--once", "--ics", "--at", "--keep"][..]),

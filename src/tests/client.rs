@@ -331,7 +331,7 @@ async fn consultant() -> World {
         "summary": "Kick-off", "start": {"dateTime": "2026-03-02T09:00:00Z"}, "end": {"dateTime": "2026-03-02T10:00:00Z"},
     });
     assert_eq!(world.as_person("acme", "POST", "/events", kickoff).await.0, 200);
-    let Tick { plan: _, outcomes } = reconcile(&world).await;
+    let Tick { outcomes, .. } = reconcile(&world).await;
     assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
     world
 }
@@ -404,7 +404,7 @@ async fn a_revoked_permission_stops_reading_and_deletes_nothing() {
     assert_eq!(world.command("POST", "revoke", json!({"account": "ada@acme.example"})).await.0, 200);
     world.command("DELETE", "stats", json!(null)).await;
     for _ in 0..2 {
-        let Tick { plan, outcomes } = reconcile(&world).await;
+        let Tick { plan, outcomes, .. } = reconcile(&world).await;
         assert_eq!(plan.unreadable, [Unreadable { calendar: "acme".into(), why: Some(Why::Revoked) }]);
         assert_eq!(Why::Revoked.sentence(), "access was revoked");
         assert!(plan.is_empty() && outcomes.is_empty(), "{plan:?}");

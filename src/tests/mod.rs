@@ -9,6 +9,7 @@ mod oracle;
 mod planner;
 mod rules;
 mod scenario;
+mod service;
 mod stage;
 mod tidy;
 mod world;

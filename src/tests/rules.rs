@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{scenario, world::World};
 use crate::{
-    controller::{apply, observe},
+    controller::{apply, observe, queue::Scope},
     emulator::{self, settings::Settings},
     model::{
         calendar::Role,
@@ -33,7 +33,7 @@ async fn a_plan_made_before_somebody_wanted_something_else_is_not_carried_out() 
         assert_eq!(world.as_person("acme", "POST", "/events", event).await.0, 200);
         let (app, id) = (world.app("ada"), world.people["ada"].user);
         let user = app.store.user(id).await.unwrap().unwrap();
-        let freshness = observe::observe(app, &user, true).await.unwrap();
+        let freshness = observe::observe(app, &user, &Scope::all(), true).await.unwrap().freshness;
         let snapshot = app.store.snapshot(id, &freshness, app.policy.clone()).await.unwrap();
         let plan = planner::plan(&snapshot);
         assert_eq!(plan.steps.len(), 1);

@@ -384,7 +384,7 @@ impl Stage {
         let person = self.person(arguments);
         let (app, user) = (self.world.app(&person), self.world.people[&person].user);
         match tick(app, user, mode).await {
-            Ok(Tick { plan, outcomes }) => {
+            Ok(Tick { plan, outcomes, .. }) => {
                 let mut out = render::body(&plan, Lens::Owner, Length::All);
                 let failed: Vec<_> = outcomes.iter().filter(|o| matches!(o, Outcome::Failed { .. })).collect();
                 let skipped = outcomes.iter().filter(|o| matches!(o, Outcome::Skipped(_))).count();
@@ -411,7 +411,7 @@ impl Stage {
         if app.store.user(user.id).await.unwrap().is_none() {
             return "the user is removed".into();
         }
-        let Tick { plan, outcomes: _ } = tick(app, user.id, Mode::DryRun).await.unwrap();
+        let Tick { plan, .. } = tick(app, user.id, Mode::DryRun).await.unwrap();
         // How far a tick that died had come depends on which answer was first.
         let changes = if self.chance { "some".to_owned() } else { done.changes.to_string() };
         format!("{changes} changes\n{}", render::body(&plan, Lens::Owner, Length::All))

@@ -170,7 +170,7 @@ impl Stage {
                 let mode = if verb == "undo" { Mode::Apply } else { Mode::DryRun };
                 match undo::undo(self.world.app(&person), first.parse().unwrap(), mode).await {
                     Ok(done) => {
-                        let failed = done.tick.outcomes.iter().filter(|o| **o != Outcome::Done).count();
+                        let failed = done.outcomes.iter().filter(|o| **o != Outcome::Done).count();
                         let failed = if failed > 0 { format!("✕ {failed} not done\n") } else { String::new() };
                         history::told(&done, Lens::Owner) + &failed
                     }

@@ -13,7 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model", "vault"]),
     ("google", &["model"]),
     ("controller", &["model", "planner", "vault", "store", "google"]),
-    ("cli", &["model", "planner", "vault", "store", "google", "controller", "emulator"]),
+    ("web", &["model", "store", "controller"]),
+    ("cli", &["model", "planner", "vault", "store", "google", "controller", "emulator", "web"]),
     ("emulator", &["model::clock"]),
 ];
 
@@ -34,6 +35,7 @@ const ONE_DOOR: &[(&str, &str)] = &[
     ("aes_gcm_siv", "vault/"),
     ("calcard", "emulator/ics"),
     ("indicatif", "cli/"),
+    ("prometheus_client", "controller/metrics"),
 ];
 
 fn root() -> PathBuf {

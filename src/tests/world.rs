@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    controller::{App, observe},
+    controller::{App, Stop, observe},
     emulator::{
         Core, Shared,
         server::{Running, serve},
@@ -219,6 +219,7 @@ impl World {
             clock: self.clock.clone(),
             policy: Policy::default(),
             progress: Arc::new(|_, _| {}),
+            stop: Stop::default(),
         };
         let made = Installation { app, dir, databases: 1 };
         organize(&made.app).await;

@@ -138,10 +138,11 @@ impl OAuth {
                 return Err(refusal());
             }
             let scopes = ["openid", EMAIL, PROFILE, CALENDAR].map(String::from).to_vec();
-            return Ok(Caller { email: email.into(), scopes });
+            return Ok(Caller { email: email.into(), scopes, client: None });
         }
         let access = self.live_access(token, world.now()).ok_or_else(refusal)?;
-        Ok(Caller { email: access.account.clone(), scopes: access.scopes.iter().cloned().collect() })
+        let scopes = access.scopes.iter().cloned().collect();
+        Ok(Caller { email: access.account.clone(), scopes, client: Some(access.client.clone()) })
     }
 
     /// The account behind a request to any endpoint, by its tokens, dead or alive.

@@ -46,7 +46,7 @@ pub(super) struct Code {
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub account: String,
-    client: String,
+    pub client: String,
     pub scopes: BTreeSet<String>,
     /// The refresh token it came from or with.
     refresh: Option<String>,

@@ -2,6 +2,7 @@
 //! named after the statement's number, talking HTTP. What is only assumed of Google is tested under its default setting.
 
 mod lists;
+mod push;
 mod rest;
 mod writes;
 

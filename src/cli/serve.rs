@@ -1,0 +1,116 @@
+//! `busybridge serve`: the service, until it is asked to stop. `busybridge health`: asks it whether all is well.
+
+use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::signal;
+use tracing::info;
+
+use super::{Ending, Failure, open, settings::Settings};
+use crate::{
+    controller::{
+        App,
+        service::{self, Desk, Options},
+    },
+    model::clock::Clock,
+    store::lock,
+    web::{self, Front},
+};
+
+/// The path at which Google's notifications arrive.
+pub const WEBHOOK: &str = "/api/webhooks/google-calendar";
+/// How long requests at work may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or Ctrl-C; a second one ends everything at once.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let app = open(settings, Clock::system()).await?;
+    let _held = lock::hold(&settings.database).map_err(|error| Failure { code: 5, sentence: error.to_string() })?;
+    let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
+    let options = Options::new(webhook, settings.zone);
+    let begun = |address: SocketAddr| {
+        out.write_all(
+            format!("BusyBridge listens on http://{address} and is reached at {}.\n", settings.public_url).as_bytes(),
+        )
+        .and_then(|()| out.flush())
+        .map_err(Failure::failed)
+    };
+    run(app, options, settings.listen, asked_to_stop(), begun).await?;
+    Ok(0)
+}
+
+/// The service on `listen`, until `end`. `begun` is told where it listens.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn run(
+    app: App,
+    options: Options,
+    listen: SocketAddr,
+    end: impl Future<Output = ()>,
+    begun: impl FnOnce(SocketAddr) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let desk = Desk::default();
+    let google = app.google.clone();
+    let refresh = Arc::new(move |desk: &Desk| desk.metrics.requests(&google.tally()));
+    let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh };
+    let mut site = web::serve(front, listen).await.map_err(Failure::failed)?;
+    begun(site.address)?;
+    let (stop, store) = (app.stop.clone(), app.store.clone());
+    let mut service = std::pin::pin!(service::serve(app, desk, options));
+    let served = tokio::select! {
+        served = &mut service => served,
+        () = end => {
+            info!("asked to stop; the steps in hand are finished first");
+            stop.ask();
+            tokio::select! {
+                served = &mut service => served,
+                () = asked_to_stop() => Ok(()),
+            }
+        }
+    };
+    site.stop(PATIENCE).await;
+    store.close().await;
+    served.map_err(Failure::failed)
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut term) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            _ = term.recv() => {}
+        }
+        return;
+    }
+    let _ = signal::ctrl_c().await;
+}
+
+/// Asks the service on this machine whether all is well, for the health checks of containers.
+///
+/// # Errors
+/// When it does not answer, or not well.
+pub async fn health(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let mut address = settings.listen;
+    // A service that listens everywhere is asked where it is.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let url = format!("http://{address}/health");
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().map_err(Failure::failed)?;
+    let silent = |_| Failure::failed(format!("nothing answers at {url}; is the service running, and LISTEN the same?"));
+    let answer = http.get(&url).send().await.map_err(silent)?;
+    let well = answer.status().is_success();
+    let word = answer.text().await.map_err(silent)?;
+    if !well {
+        return Err(Failure::failed(format!("the service is not well: {}", word.trim())));
+    }
+    out.write_all(word.as_bytes()).map_err(Failure::failed)?;
+    Ok(0)
+}

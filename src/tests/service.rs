@@ -1,0 +1,286 @@
+//! The service at work: rings, ticks, panics, stops; over HTTP where Google or an operator would use it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::world::World;
+use crate::{
+    controller::{
+        App, Stop,
+        queue::Scope,
+        service::{Desk, Options, serve},
+    },
+    model::{calendar::Role, id::UserId},
+    store::channels::NewChannel,
+    web::{self, Front},
+};
+
+/// A service on a world, with a web server.
+struct Stage {
+    app: App,
+    desk: Desk,
+    site: web::Running,
+    task: tokio::task::JoinHandle<()>,
+    http: reqwest::Client,
+}
+
+async fn begin(app: App, options: Options) -> Stage {
+    let desk = Desk::default();
+    let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh: Arc::new(|_| {}) };
+    let site = web::serve(front, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let task = tokio::spawn({
+        let (app, desk) = (app.clone(), desk.clone());
+        async move { serve(app, desk, options).await.unwrap() }
+    });
+    Stage { app, desk, site, task, http: reqwest::Client::builder().build().unwrap() }
+}
+
+fn options() -> Options {
+    Options {
+        gather: Duration::from_millis(10),
+        glance: Duration::from_millis(50),
+        ..Options::new(None, chrono_tz::UTC)
+    }
+}
+
+impl Stage {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.site.address)
+    }
+
+    async fn notify(&self, channel: &str, token: &str, resource: &str, state: &str) -> (u16, String) {
+        let request = self.http.post(self.url("/api/webhooks/google-calendar")).header("content-length", "0");
+        let request = request.header("x-goog-channel-id", channel).header("x-goog-channel-token", token);
+        let request = request.header("x-goog-resource-id", resource).header("x-goog-resource-state", state);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.http.get(self.url(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The value of a figure.
+    async fn figure(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        values.filter_map(|value| value.parse::<f64>().ok()).sum()
+    }
+
+    async fn end(self) -> Duration {
+        let begun = Instant::now();
+        self.app.stop.ask();
+        self.task.await.unwrap();
+        begun.elapsed()
+    }
+}
+
+/// Waits until something is so, as long as a person would.
+async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn world(people: usize) -> World {
+    let mut world = World::new().await;
+    for n in 0..people {
+        let own = |name: &str, role| {
+            let address = format!("p{n}@{name}.example");
+            (format!("{name}{n}"), address.clone(), address, role)
+        };
+        let calendars = [own("home", Role::Main), own("acme", Role::Client), own("globex", Role::Client)];
+        world.add(&format!("p{n}"), 0, &calendars).await;
+    }
+    world
+}
+
+async fn meet(world: &World, calendar: &str, title: &str, hour: u32) {
+    let at = |minute: u32| json!({"dateTime": format!("2026-03-02T{hour:02}:{minute:02}:00+01:00")});
+    let body = json!({"summary": title, "start": at(0), "end": at(30)});
+    let (status, answer) = world.as_person(calendar, "POST", "/events", body).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+async fn shown(world: &World, calendar: &str) -> usize {
+    world.all_items(calendar, "/events?singleEvents=true").await.len()
+}
+
+/// Opens a channel without asking Google; its token is `secret`.
+async fn open_channel(app: &App, user: UserId, name: &str) -> i64 {
+    let row = app.store.calendars_of(user).await.unwrap().into_iter().find(|row| row.name == name).unwrap();
+    let ends = app.clock.now() + chrono::TimeDelta::days(7);
+    let token_hash = Sha256::digest(b"secret").into();
+    let new = NewChannel { calendar: row.number, id: name, token_hash, resource: "resource", ends };
+    app.store.channel_opened(&new).await.unwrap();
+    row.number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_carries_a_change_everywhere_with_one_listing() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let user = world.people["p0"].user;
+    // The tests' Google opens no channel at this address, so that the one made here is all there is.
+    let options = Options { webhook: Some("http://nowhere.example".into()), ..options() };
+    let stage = begin(app.clone(), options).await;
+    until("the first tick", async || stage.figure("busybridge_ticks_total").await >= 1.0).await;
+    open_channel(&app, user, "acme0").await;
+    until("the channel is known", async || stage.figure("busybridge_webhook_channels").await == 1.0).await;
+    // One change: one listing of the calendar that rang, and a write for each other calendar.
+    let ticks = stage.figure("busybridge_ticks_total").await;
+    let before = app.google.calls();
+    meet(&world, "acme0", "Kick-off", 11).await;
+    assert_eq!(stage.notify("acme0", "secret", "resource", "exists").await, (204, String::new()));
+    until("both copies", async || shown(&world, "globex0").await == 1 && shown(&world, "home0").await == 1).await;
+    until("the tick's end", async || stage.figure("busybridge_ticks_total").await > ticks).await;
+    let after = app.google.calls();
+    let calls = |name: &str| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
+    assert_eq!((calls("events.list"), calls("events.insert")), (1, 2));
+    assert!(stage.figure("busybridge_propagation_seconds_count").await >= 1.0);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_a_notification_the_answer_is_the_same_and_nothing_happens() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let options = Options { webhook: Some("http://nowhere.example".into()), ..options() };
+    open_channel(&app, world.people["p0"].user, "acme0").await;
+    let stage = begin(app.clone(), options).await;
+    until("the first tick", async || stage.figure("busybridge_ticks_total").await >= 1.0).await;
+    let ticks = stage.figure("busybridge_ticks_total").await;
+    let good = (204, String::new());
+    let long = "x".repeat(900);
+    for (channel, token, resource, state) in [
+        ("nobody", "secret", "resource", "exists"),
+        ("acme0", "wrong", "resource", "exists"),
+        ("acme0", "", "resource", "exists"),
+        ("acme0", &long, "resource", "exists"),
+        ("acme0", "secret", "another", "exists"),
+        ("acme0", "secret", "resource", "sync"),
+        ("acme0", "secret", "resource", "shouting"),
+        ("1 OR 1=1", "secret", "resource", "exists"),
+    ] {
+        assert_eq!(stage.notify(channel, token, resource, state).await, good, "{channel} {token} {resource} {state}");
+    }
+    let url = stage.url("/api/webhooks/google-calendar");
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
+    assert_eq!(status(stage.http.post(&url).header("content-length", "0")).await, 400);
+    assert_eq!(status(stage.http.post(&url).body(vec![0; 10 << 20])).await, 413);
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(status(stage.http.request(method.parse().unwrap(), &url)).await, 405, "{method}");
+    }
+    assert_eq!(stage.get("/nothing").await.0, 404);
+    assert_eq!(stage.figure("busybridge_ticks_total").await, ticks);
+    assert_eq!(stage.desk.bell.take(), []);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_notifications_leads_to_a_few_ticks() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let user = world.people["p0"].user;
+    open_channel(&app, user, "acme0").await;
+    let options =
+        Options { webhook: Some("http://nowhere.example".into()), gather: Duration::from_secs(1), ..options() };
+    let stage = begin(app.clone(), options).await;
+    until("the first tick", async || stage.figure("busybridge_ticks_total").await >= 1.0).await;
+    let ticks = stage.figure("busybridge_ticks_total").await;
+    // Twenty at a time, as Google would.
+    let flood = (0..20).map(|_| async {
+        for _ in 0..100 {
+            assert_eq!(stage.notify("acme0", "secret", "resource", "exists").await.0, 204);
+        }
+    });
+    futures::future::join_all(flood).await;
+    until("the tick", async || stage.figure("busybridge_ticks_total").await > ticks).await;
+    until("rest", async || {
+        stage.figure("busybridge_queue_depth").await + stage.figure("busybridge_ticks_running").await == 0.0
+    })
+    .await;
+    let heard = stage.figure("busybridge_notifications_total").await;
+    let took = stage.figure("busybridge_ticks_total").await - ticks;
+    assert_eq!(heard, 2000.0);
+    assert!(took <= 20.0, "{took} ticks");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_users_tick_is_nobody_elses() {
+    let world = world(2).await;
+    let mut app = world.app("p0").clone();
+    meet(&world, "acme0", "Panic", 9).await;
+    meet(&world, "acme1", "Calm", 9).await;
+    // Whoever is ticked first panics in the first step.
+    let steps = Arc::new(AtomicUsize::new(0));
+    app.progress = Arc::new(move |_, _| assert!(steps.fetch_add(1, Ordering::SeqCst) > 0, "a defect"));
+    let stage = begin(app, Options { places: 2, ..options() }).await;
+    until("one is served", async || shown(&world, "globex0").await + shown(&world, "globex1").await >= 1).await;
+    until("one has panicked", async || {
+        stage.figure("busybridge_ticks_total{lane=\"live\",outcome=\"panicked\"}").await == 1.0
+    })
+    .await;
+    assert_eq!(stage.get("/health").await, (200, "ok\n".into()));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_first_sync_does_not_keep_others_waiting() {
+    let world = world(2).await;
+    let app = world.app("p0").clone();
+    for n in 0..150 {
+        meet(&world, "acme0", &format!("Meeting {n}"), 8 + n % 10).await;
+    }
+    let delay = json!({"path": "p0@", "kind": "delay", "delay_ms": 5});
+    let (status, answer) = world.command("POST", "faults", delay).await;
+    assert!(status < 300, "{answer}");
+    let stage = begin(app, Options { writes: 20, places: 2, ..options() }).await;
+    until("the import has begun", async || shown(&world, "globex0").await > 0).await;
+    meet(&world, "acme1", "A change", 9).await;
+    let moment = stage.desk.moment();
+    stage.desk.bell.ring(world.people["p1"].user, Scope::all(), moment);
+    until("the other's change", async || shown(&world, "globex1").await == 1).await;
+    assert!(shown(&world, "globex0").await < 150, "it did not wait for the import");
+    until("the import", async || shown(&world, "globex0").await == 150 && shown(&world, "home0").await == 150).await;
+    assert!(stage.figure("busybridge_ticks_total{lane=\"backfill\"").await >= 10.0);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_stop_the_service_ends_with_the_step_in_hand_and_goes_on_later() {
+    let world = world(1).await;
+    let mut app = world.app("p0").clone();
+    for n in 0..30 {
+        meet(&world, "acme0", &format!("Meeting {n}"), 8 + n % 10).await;
+    }
+    let delay = json!({"method": "POST", "kind": "delay", "delay_ms": 100});
+    assert!(world.command("POST", "faults", delay).await.0 < 300);
+    let stage = begin(app.clone(), options()).await;
+    until("it has begun", async || shown(&world, "globex0").await > 1).await;
+    assert_eq!(stage.get("/ready").await, (200, "ok\n".into()));
+    let took = stage.end().await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let made = shown(&world, "globex0").await + shown(&world, "home0").await;
+    assert!(made < 60, "it did not do all");
+    // Each step that was begun is noted: what stands is what the journal calls done.
+    let runs = app.store.runs(world.people["p0"].user, 10).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.done as usize).sum::<usize>(), made);
+    assert!(world.command("DELETE", "faults", Value::Null).await.0 < 300);
+    app.stop = Stop::default();
+    let stage = begin(app, options()).await;
+    until("the rest", async || shown(&world, "globex0").await + shown(&world, "home0").await == 60).await;
+    stage.end().await;
+}
