@@ -17,7 +17,7 @@ use super::{
     bell::Bell,
 };
 use crate::{
-    google::{error::GoogleError, shim::Watch},
+    google::{client::Watch, error::GoogleError},
     model::secret::Secret,
     planner::channels::{self, ChannelStep},
     store::{
@@ -107,10 +107,10 @@ async fn open(app: &App, calendar: i64, address: &str) -> Result<(), ChannelErro
     let Some(row) = app.store.calendar(calendar).await? else { return Ok(()) };
     let (id, token) = (random()?, random()?);
     let access = accounts::access(app, row.token).await?;
-    let watch = Watch { id: id.clone(), address: address.to_owned(), token: Secret::new(token.clone()), ttl: LIFE };
+    let watch = Watch { id: id.clone(), address: address.to_owned(), token: Secret::new(token.clone()), life: LIFE };
     let watched = app.google.watch(&access, &row.id, &watch).await?;
     let token_hash = Sha256::digest(token.as_bytes()).into();
-    let new = NewChannel { calendar, id: &id, token_hash, resource: &watched.resource, ends: watched.expires };
+    let new = NewChannel { calendar, id: &id, token_hash, resource: &watched.resource, ends: watched.ends };
     app.store.channel_opened(&new).await?;
     debug!(calendar, "a webhook channel is open");
     Ok(())

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -21,6 +21,7 @@ use crate::model::{
     clock::Clock,
     event::{Change, Event},
     id::{CalendarId, Cursor, Etag, EventId},
+    plan::ErrorClass,
     secret::Secret,
 };
 
@@ -52,6 +53,27 @@ pub struct ListedCalendar {
     pub writable: bool,
     /// The account's own.
     pub primary: bool,
+}
+
+/// A webhook channel to be opened (guide "Push notifications").
+#[derive(Debug)]
+pub struct Watch {
+    /// Our name for it, at most 64 characters, never used before.
+    pub id: String,
+    /// An https address.
+    pub address: String,
+    /// What each notification repeats; at most 256 characters.
+    pub token: Secret<String>,
+    /// How long it is to live; Google may give less.
+    pub life: TimeDelta,
+}
+
+/// A webhook channel that is open.
+#[derive(Debug)]
+pub struct Watched {
+    /// Google's name for what is watched.
+    pub resource: String,
+    pub ends: DateTime<Utc>,
 }
 
 /// Google's Calendar API. Clones share connections, counts and pace.
@@ -97,7 +119,16 @@ impl Client {
 
     /// Calls so far, by Google's names of the methods.
     pub fn calls(&self) -> BTreeMap<&'static str, u64> {
-        self.transport.calls()
+        let mut calls = BTreeMap::new();
+        for ((method, _), count) in self.transport.tally() {
+            *calls.entry(method).or_default() += count;
+        }
+        calls
+    }
+
+    /// Calls so far by method and status, for figures; status 0 is no answer.
+    pub fn tally(&self) -> BTreeMap<(&'static str, u16), u64> {
+        self.transport.tally()
     }
 
     /// What changed since `cursor`, or everything. Without a window, and series as series: a window is ours to apply, and a
@@ -254,7 +285,7 @@ impl Client {
         let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
         url.query_pairs_mut().append_pair("sendUpdates", "none");
         let mut request = self.request("events.insert", About::Insert, Method::POST, url, access);
-        request.body = Some(json(&wire::new_event(event, marker, body, desk)));
+        request.body = Some(content(&wire::new_event(event, marker, body, desk)));
         live(change(&self.send(request).await?, desk.zone)?)
     }
 
@@ -280,7 +311,7 @@ impl Client {
         url.query_pairs_mut().append_pair("sendUpdates", "none");
         let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
         request.if_match = Some(etag.as_str().to_owned());
-        request.body = Some(json(&wire::patch(marker, from, to, revive, desk)));
+        request.body = Some(content(&wire::patch(marker, from, to, revive, desk)));
         live(change(&self.send(request).await?, desk.zone)?)
     }
 
@@ -370,7 +401,7 @@ impl Client {
         url.query_pairs_mut().append_pair("sendUpdates", if tell { "all" } else { "none" });
         let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
         request.if_match = Some(etag.as_str().to_owned());
-        request.body = Some(json(body));
+        request.body = Some(content(body));
         live(change(&self.send(request).await?, zone)?)
     }
 
@@ -391,6 +422,50 @@ impl Client {
         let mut request = self.request("events.delete", About::Event, Method::DELETE, url, access);
         request.if_match = Some(etag.as_str().to_owned());
         self.send(request).await.map(|_| ())
+    }
+
+    /// Opens a webhook channel for a calendar's events.
+    ///
+    /// # Errors
+    /// When Google opens none; [`GoogleError::is_push_unsupported`] when it never will for this calendar.
+    pub async fn watch(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        watch: &Watch,
+    ) -> Result<Watched, GoogleError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            resource_id: String,
+            /// Milliseconds since 1970, as text.
+            expiration: String,
+        }
+        let Watch { id, address, token, life } = watch;
+        let url = self.url(&["calendars", calendar.as_str(), "events", "watch"])?;
+        let mut request = self.request("events.watch", About::Listing, Method::POST, url, access);
+        request.body = Some(content(&json!({
+            "id": id, "type": "web_hook", "address": address, "token": token.reveal(),
+            "params": {"ttl": life.num_seconds().to_string()},
+        })));
+        let Answer { resource_id, expiration } = read(&self.send(request).await?)?;
+        let ends = expiration.parse().ok().and_then(DateTime::from_timestamp_millis);
+        let ends = ends.ok_or(GoogleError::Nonsense("a channel does not say when it ends"))?;
+        Ok(Watched { resource: resource_id, ends })
+    }
+
+    /// Closes a webhook channel. One that Google does not know is closed.
+    ///
+    /// # Errors
+    /// When Google does not close it.
+    pub async fn stop(&self, access: &Secret<String>, id: &str, resource: &str) -> Result<(), GoogleError> {
+        let url = self.url(&["channels", "stop"])?;
+        let mut request = self.request("channels.stop", About::Event, Method::POST, url, access);
+        request.body = Some(content(&json!({"id": id, "resourceId": resource})));
+        match self.send(request).await {
+            Err(error) if error.class() == ErrorClass::AlreadyGone => Ok(()),
+            answer => answer.map(|_| ()),
+        }
     }
 
     /// The calendars which an account sees.
@@ -458,13 +533,14 @@ impl Client {
     }
 
     async fn send(&self, request: Request) -> Result<Vec<u8>, GoogleError> {
+        let may_be_empty = request.method == Method::DELETE || request.name == "channels.stop";
         let account = request.access.as_ref().map(|access| digest(access.reveal())).unwrap_or_default();
         self.throttle
             .retry(|| async {
                 self.throttle.turn(account).await;
                 let body = self.transport.send(request.clone()).await?;
                 // A page of something in between, told apart while it can still be tried again.
-                if request.method != Method::DELETE && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+                if !(may_be_empty && body.is_empty()) && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
                     return Err(GoogleError::Nonsense("the answer is no JSON"));
                 }
                 Ok(body)
@@ -479,7 +555,7 @@ fn digest(text: &str) -> [u8; 16] {
     short
 }
 
-fn json(value: &Value) -> (&'static str, Vec<u8>) {
+fn content(value: &Value) -> (&'static str, Vec<u8>) {
     ("application/json", value.to_string().into_bytes())
 }
 

@@ -87,6 +87,11 @@ impl GoogleError {
         }
     }
 
+    /// Whether Google opens no webhook channel for this calendar, now or ever (holidays, birthdays).
+    pub fn is_push_unsupported(&self) -> bool {
+        matches!(self, GoogleError::Refused { reason, .. } if reason == "pushNotSupportedForRequestedResource")
+    }
+
     /// Whether a fresh access token may help.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, GoogleError::Unauthorized)

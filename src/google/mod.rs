@@ -6,7 +6,6 @@
 pub mod client;
 pub mod error;
 pub mod oauth;
-pub mod shim;
 pub mod throttle;
 mod transport;
 mod wire;

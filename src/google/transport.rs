@@ -34,7 +34,24 @@ pub(super) struct Request {
 #[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
-    calls: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    calls: Arc<Mutex<Tally>>,
+}
+
+/// Calls by method and status; status 0 is no answer.
+type Tally = BTreeMap<(&'static str, u16), u64>;
+
+/// Counts a call when it is over, however it ends: also when nobody waits for the answer any more.
+struct Counted<'a> {
+    calls: &'a Mutex<Tally>,
+    name: &'static str,
+    status: u16,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.entry((self.name, self.status)).or_default() += 1;
+    }
 }
 
 impl Transport {
@@ -50,15 +67,15 @@ impl Transport {
         Ok(Transport { http, calls: Arc::default() })
     }
 
-    /// Calls so far, by method, attempts that failed included.
-    pub(super) fn calls(&self) -> BTreeMap<&'static str, u64> {
+    /// Calls so far, attempts that failed included, by method and status; status 0 is no answer.
+    pub(super) fn tally(&self) -> Tally {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The body of a successful answer.
     pub(super) async fn send(&self, request: Request) -> Result<Vec<u8>, GoogleError> {
         let Request { name, about, method, url, access, if_match, body } = request;
-        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        let mut counted = Counted { calls: &self.calls, name, status: 0 };
         let begun = Instant::now();
         let mut message = self.http.request(method, url);
         if let Some(access) = access {
@@ -73,6 +90,7 @@ impl Transport {
         let unreachable = |error: reqwest::Error| GoogleError::Unreachable(error.without_url());
         let mut answer = message.send().await.map_err(unreachable)?;
         let status = answer.status();
+        counted.status = status.as_u16();
         let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut content = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(unreachable)? {

@@ -48,7 +48,7 @@ pub fn plan(wanting: &[Wanting], channels: &[Channel], now: DateTime<Utc>) -> Ve
         let mut own = living.remove(calendar).unwrap_or_default();
         own.sort_by_key(|channel| (channel.opened, channel.number));
         let good = own.iter().rposition(|channel| {
-            let doubt = doubted.is_some_and(|doubted| channel.opened <= doubted);
+            let doubt = doubted.is_some_and(|doubted| channel.opened < doubted);
             !doubt && now < renewal(channel)
         });
         match good {
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn a_successor_comes_before_the_end_and_the_old_one_goes_after_a_while() {
         let old = week(1, 0);
-        assert_eq!(plan(&[wants(1)], &[old.clone()], at(111)), []);
-        assert_eq!(plan(&[wants(1)], &[old.clone()], at(113)), [Open(1)]);
+        assert_eq!(plan(&[wants(1)], std::slice::from_ref(&old), at(111)), []);
+        assert_eq!(plan(&[wants(1)], std::slice::from_ref(&old), at(113)), [Open(1)]);
         let both = [old, week(1, 113)];
         assert_eq!(plan(&[wants(1)], &both, at(113)), []);
         assert_eq!(plan(&[wants(1)], &both, at(114)), [Close(10)]);

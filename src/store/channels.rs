@@ -81,10 +81,8 @@ impl Store {
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
             "SELECT calendar.id, again_at FROM client_calendars AS calendar
              JOIN users ON users.id = calendar.user_id
-             JOIN calendar_sync_state AS reading ON reading.client_calendar_id = calendar.id
              LEFT JOIN webhook_trouble AS trouble ON trouble.client_calendar_id = calendar.id
              WHERE standing = 'connected' AND calendar.paused_at IS NULL AND users.paused_at IS NULL AND NOT removing
-                 AND sync_token IS NOT NULL
              ORDER BY calendar.id",
         )
         .fetch_all(&self.reader)

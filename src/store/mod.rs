@@ -199,6 +199,12 @@ impl Store {
         stamp(self.clock.now())
     }
 
+    /// Rows changed by this store's writer so far, for tests that nothing was written.
+    #[cfg(test)]
+    pub async fn changes_so_far(&self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("SELECT total_changes()").fetch_one(&self.writer).await.when("counting changes")
+    }
+
     fn seal(&self, place: &Place, secret: &Secret<String>) -> Vec<u8> {
         self.vault.seal(place, secret.reveal().as_bytes())
     }

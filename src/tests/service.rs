@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -32,10 +33,22 @@ struct Stage {
     http: reqwest::Client,
 }
 
+/// A service for which Google rings at its own address.
+async fn begin_ringing(app: App, options: Options) -> Stage {
+    begin_with(app, options, true).await
+}
+
 async fn begin(app: App, options: Options) -> Stage {
+    begin_with(app, options, false).await
+}
+
+async fn begin_with(app: App, mut options: Options, rings: bool) -> Stage {
     let desk = Desk::default();
     let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh: Arc::new(|_| {}) };
     let site = web::serve(front, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    if rings {
+        options.webhook = Some(format!("http://{}/api/webhooks/google-calendar", site.address));
+    }
     let task = tokio::spawn({
         let (app, desk) = (app.clone(), desk.clone());
         async move { serve(app, desk, options).await.unwrap() }
@@ -74,6 +87,23 @@ impl Stage {
         let (_, text) = self.get("/metrics").await;
         let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
         values.filter_map(|value| value.parse::<f64>().ok()).sum()
+    }
+
+    /// Lets time pass, and the service do what is then due.
+    async fn pass(&self, world: &World, seconds: u32) {
+        world.clock.advance(TimeDelta::seconds(i64::from(seconds)));
+        self.desk.skip(Duration::from_secs(u64::from(seconds)));
+        tokio::time::sleep(Duration::from_millis(70)).await;
+        self.at_rest().await;
+    }
+
+    /// Waits until something was ticked and nothing is due.
+    async fn at_rest(&self) {
+        until("rest", async || {
+            let busy = self.figure("busybridge_ticks_running").await + self.figure("busybridge_queue_depth").await;
+            busy == 0.0 && self.figure("busybridge_ticks_total").await >= 1.0
+        })
+        .await;
     }
 
     async fn end(self) -> Duration {
@@ -120,7 +150,7 @@ async fn shown(world: &World, calendar: &str) -> usize {
 /// Opens a channel without asking Google; its token is `secret`.
 async fn open_channel(app: &App, user: UserId, name: &str) -> i64 {
     let row = app.store.calendars_of(user).await.unwrap().into_iter().find(|row| row.name == name).unwrap();
-    let ends = app.clock.now() + chrono::TimeDelta::days(7);
+    let ends = app.clock.now() + TimeDelta::days(7);
     let token_hash = Sha256::digest(b"secret").into();
     let new = NewChannel { calendar: row.number, id: name, token_hash, resource: "resource", ends };
     app.store.channel_opened(&new).await.unwrap();
@@ -153,6 +183,134 @@ async fn a_notification_carries_a_change_everywhere_with_one_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn google_rings_and_every_calendar_follows() {
+    let world = world(2).await;
+    let app = world.app("p0").clone();
+    let stage = begin_ringing(app.clone(), options()).await;
+    until("channels", async || app.store.channels().await.unwrap().len() == 6).await;
+    until("the service knows them", async || stage.figure("busybridge_webhook_channels").await == 6.0).await;
+    for (n, hour) in [(0, 9), (1, 10), (0, 11)] {
+        meet(&world, &format!("acme{n}"), "Meeting", hour).await;
+    }
+    until("all of it", async || {
+        let n = [shown(&world, "home0").await, shown(&world, "globex0").await, shown(&world, "globex1").await];
+        n == [2, 2, 1]
+    })
+    .await;
+    // Our own writes ring, too, and come to nothing.
+    stage.at_rest().await;
+    assert_eq!(app.google.calls()["events.insert"], 6);
+    assert_eq!(stage.figure("busybridge_steps_total{action=\"create\",outcome=\"done\"}").await, 6.0);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_notification_tells_is_found_by_polling_and_its_channel_is_replaced() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let stage = begin_ringing(app.clone(), options()).await;
+    until("channels", async || app.store.channels().await.unwrap().len() == 3).await;
+    until("the service knows them", async || stage.figure("busybridge_webhook_channels").await == 3.0).await;
+    let before: Vec<i64> = app.store.channels().await.unwrap().iter().map(|row| row.number).collect();
+    crate::emulator::with(&world.core, |core| core.world.settings.push_drop_permille = 1000);
+    meet(&world, "acme0", "Unheard of", 9).await;
+    // A poll interval, and a little.
+    for _ in 0..12 {
+        stage.pass(&world, 30).await;
+    }
+    until("the copies", async || shown(&world, "home0").await == 1 && shown(&world, "globex0").await == 1).await;
+    // No notification comes late: the channel is doubted, and another one is opened beside it.
+    stage.pass(&world, 180).await;
+    until("another channel", async || app.store.channels().await.unwrap().len() > 3).await;
+    stage.pass(&world, 3600).await;
+    until("the old one is closed", async || {
+        let now = app.store.channels().await.unwrap();
+        now.len() == 3 && now.iter().any(|row| !before.contains(&row.number))
+    })
+    .await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_are_renewed_before_they_end_and_closed_when_a_calendar_is_left() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let user = world.people["p0"].user;
+    let stage = begin_ringing(app.clone(), options()).await;
+    until("channels", async || app.store.channels().await.unwrap().len() == 3).await;
+    let first: Vec<String> = app.store.channels().await.unwrap().into_iter().map(|row| row.id).collect();
+    for _ in 0..8 {
+        stage.pass(&world, 86_400).await;
+        until("each calendar has a channel", async || {
+            let channels = app.store.channels().await.unwrap();
+            channels.into_iter().filter(|row| row.ends > world.clock.now()).count() >= 3
+        })
+        .await;
+    }
+    until("new ones alone", async || {
+        stage.pass(&world, 700).await;
+        let now = app.store.channels().await.unwrap();
+        now.len() == 3 && now.iter().all(|row| !first.contains(&row.id))
+    })
+    .await;
+    let globex = app.store.calendars_of(user).await.unwrap().into_iter().find(|row| row.name == "globex0").unwrap();
+    app.store.leave_calendar(user, globex.number).await.unwrap();
+    until("it is left and rings no more", async || {
+        stage.pass(&world, 60).await;
+        let left = app.store.calendars_of(user).await.unwrap().len() == 2;
+        left && app.store.channels().await.unwrap().len() == 2
+    })
+    .await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_service_reads_by_the_timetable_and_writes_nothing() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    meet(&world, "acme0", "Meeting", 9).await;
+    let stage = begin(app.clone(), options()).await;
+    until("the first sync", async || shown(&world, "globex0").await == 1).await;
+    // What we wrote ourselves is told once, and noted as known.
+    for _ in 0..3 {
+        stage.pass(&world, 150).await;
+    }
+    let before = app.google.calls();
+    let writes = app.store.changes_so_far().await.unwrap();
+    // An hour in steps of two and a half minutes.
+    for _ in 0..24 {
+        stage.pass(&world, 150).await;
+    }
+    stage.at_rest().await;
+    let after = app.google.calls();
+    let lists = after["events.list"] - before["events.list"];
+    assert!((30..=42).contains(&lists), "{lists} readings of three calendars in an hour");
+    assert_eq!(after.values().sum::<u64>() - before.values().sum::<u64>(), lists, "nothing but readings");
+    assert_eq!(app.store.changes_so_far().await.unwrap(), writes, "an idle poll writes nothing");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_a_day_each_calendar_is_read_from_the_beginning() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let stage = begin(app.clone(), options()).await;
+    stage.at_rest().await;
+    let full = async || {
+        let roster = app.store.roster().await.unwrap();
+        let seats = roster.into_values().flat_map(|entry| entry.calendars.into_values());
+        seats.filter_map(|seat| seat.full).collect::<std::collections::BTreeSet<_>>()
+    };
+    let first = full().await;
+    for _ in 0..76 {
+        stage.pass(&world, 1800).await;
+    }
+    until("all were read", async || full().await.is_disjoint(&first)).await;
+    assert_eq!(full().await.len(), 3, "each at a time of its own");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_with_a_notification_the_answer_is_the_same_and_nothing_happens() {
     let world = world(1).await;
     let app = world.app("p0").clone();
@@ -178,7 +336,7 @@ async fn whatever_is_wrong_with_a_notification_the_answer_is_the_same_and_nothin
     let url = stage.url("/api/webhooks/google-calendar");
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
     assert_eq!(status(stage.http.post(&url).header("content-length", "0")).await, 400);
-    assert_eq!(status(stage.http.post(&url).body(vec![0; 10 << 20])).await, 413);
+    assert_eq!(status(stage.http.post(&url).body(vec![0; 2048])).await, 413);
     for method in ["GET", "PUT", "DELETE"] {
         assert_eq!(status(stage.http.request(method.parse().unwrap(), &url)).await, 405, "{method}");
     }
