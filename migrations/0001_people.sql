@@ -40,8 +40,15 @@ CREATE TABLE oauth_tokens (
     refresh_token_encrypted BLOB NOT NULL,
     token_expiry TEXT NOT NULL,
     scopes TEXT NOT NULL,
+    -- When the person gave their consent last.
+    consented_at TEXT NOT NULL,
+    -- Since when Google accepts the refresh token no more, and why, as far as can be told: the account is not asked again until it
+    -- is connected anew. Everything else stays.
+    ended_at TEXT,
+    ended_why TEXT CHECK (ended_why IN ('revoked', 'lapsed')),
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
+    CHECK ((ended_at IS NULL) = (ended_why IS NULL)),
     UNIQUE (user_id, google_account_email),
     -- For calendars to refer to, so that none can use the account of another user.
     UNIQUE (id, user_id)

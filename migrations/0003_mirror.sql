@@ -24,12 +24,15 @@ CREATE TABLE mirror_events (
     -- Of a tombstone: whether Google itself called the event cancelled, rather than finding nothing there. Only that is a
     -- person's word.
     told INTEGER CHECK (told IN (0, 1)),
+    -- Of a tombstone: when we heard of it.
+    gone_at TEXT,
     -- JSON. None for a tombstone: nobody needs to know what it said.
     event_encrypted BLOB,
     PRIMARY KEY (client_calendar_id, event_id),
     CHECK ((series_event_id IS NULL) = (slot IS NULL)),
     CHECK ((state = 'tombstone') = (event_encrypted IS NULL)),
     CHECK ((state = 'tombstone') = (told IS NOT NULL)),
+    CHECK ((state = 'tombstone') = (gone_at IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_origin_calendar_id IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_origin_event_id IS NOT NULL)),
     CHECK ((owner = 'ours') = (item_incarnation IS NOT NULL)),

@@ -1,8 +1,12 @@
 //! The Calendar API as our nouns: listings, single events, writes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
@@ -11,8 +15,9 @@ use url::Url;
 
 use super::{
     Endpoints,
+    budget::{Budget, Class, Spend},
     error::{About, GoogleError},
-    throttle::{Pace, Throttle},
+    throttle::{Account, Pace, Throttle},
     transport::{Request, Transport},
     wire::{self, Desk},
 };
@@ -82,7 +87,15 @@ pub struct Client {
     endpoints: Endpoints,
     transport: Transport,
     throttle: Arc<Throttle>,
+    clock: Clock,
+    class: Class,
+    budget: Arc<Mutex<Budget>>,
+    /// Whose access tokens are whose, by their digests, so that no token is kept here.
+    named: Arc<Mutex<BTreeMap<[u8; 16], i64>>>,
 }
+
+/// Access tokens remembered; beyond, all are named anew.
+const NAMED: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,13 +115,60 @@ fn writes(role: &str) -> bool {
 }
 
 impl Client {
-    /// A client that keeps Google's pace, or none with an emulator. `_clock` is where a pace by the clock will come from.
+    /// A client that keeps Google's pace, or none with an emulator. The day's requests are counted by `clock`.
     ///
     /// # Errors
     /// When no connection can be prepared (no certificates).
-    pub fn new(endpoints: Endpoints, _clock: Clock) -> Result<Self, GoogleError> {
+    pub fn new(endpoints: Endpoints, clock: Clock) -> Result<Self, GoogleError> {
         let pace = if endpoints.is_emulator() { Pace::emulator() } else { Pace::google() };
-        Ok(Client { endpoints, transport: Transport::new()?, throttle: Arc::new(Throttle::new(pace)) })
+        Ok(Client {
+            endpoints,
+            transport: Transport::new()?,
+            throttle: Arc::new(Throttle::new(pace)),
+            class: Class::Live,
+            budget: Arc::new(Mutex::new(Budget::new(clock.now()))),
+            named: Arc::default(),
+            clock,
+        })
+    }
+
+    /// The same for requests of another class.
+    pub fn of_class(&self, class: Class) -> Client {
+        Client { class, ..self.clone() }
+    }
+
+    /// Says whose an access token is, so that an account's pace outlives its tokens.
+    pub fn name(&self, access: &Secret<String>, account: i64) {
+        let mut named = lock(&self.named);
+        if named.len() > NAMED {
+            named.clear();
+        }
+        named.insert(digest(access.reveal()), account);
+    }
+
+    /// The day's requests so far.
+    pub fn spend(&self) -> Spend {
+        lock(&self.budget).spend(self.clock.now())
+    }
+
+    /// The same by name, for figures.
+    pub fn spend_figures(&self) -> [(&'static str, u64); 4] {
+        let Spend { day: _, today, backfill, budget, forecast } = self.spend();
+        [("used", today), ("backfill", backfill), ("forecast", forecast), ("limit", budget)]
+    }
+
+    /// Adds what an earlier process spent on `day`.
+    pub fn spent_before(&self, day: NaiveDate, requests: u64, backfill: u64) {
+        lock(&self.budget).add(self.clock.now(), day, requests, backfill);
+    }
+
+    /// Accounts that have to wait before they may write, by the numbers of their rows, with the time that is left.
+    pub fn waiting(&self) -> Vec<(i64, Duration)> {
+        let known = |(account, wait)| match account {
+            Account::Known(number) => Some((number, wait)),
+            Account::Token(_) => None,
+        };
+        self.throttle.waiting().into_iter().filter_map(known).collect()
     }
 
     /// The same at another pace.
@@ -534,11 +594,17 @@ impl Client {
 
     async fn send(&self, request: Request) -> Result<Vec<u8>, GoogleError> {
         let may_be_empty = request.method == Method::DELETE || request.name == "channels.stop";
-        let account = request.access.as_ref().map(|access| digest(access.reveal())).unwrap_or_default();
+        let writes = request.method != Method::GET && !matches!(request.name, "channels.stop" | "events.watch");
+        let account = request.access.as_ref().map(|access| self.account(access)).unwrap_or(Account::Token([0; 16]));
         self.throttle
             .retry(|| async {
-                self.throttle.turn(account).await;
-                let body = self.transport.send(request.clone()).await?;
+                self.throttle.turn(account, writes).await?;
+                if !lock(&self.budget).take(self.clock.now(), self.class, writes) {
+                    return Err(GoogleError::BudgetSpent);
+                }
+                let answer = self.transport.send(request.clone()).await;
+                self.throttle.learn(account, writes, &answer);
+                let body = answer?;
                 // A page of something in between, told apart while it can still be tried again.
                 if !(may_be_empty && body.is_empty()) && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
                     return Err(GoogleError::Nonsense("the answer is no JSON"));
@@ -547,6 +613,15 @@ impl Client {
             })
             .await
     }
+
+    fn account(&self, access: &Secret<String>) -> Account {
+        let digest = digest(access.reveal());
+        lock(&self.named).get(&digest).map_or(Account::Token(digest), |account| Account::Known(*account))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn digest(text: &str) -> [u8; 16] {

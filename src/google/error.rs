@@ -44,6 +44,10 @@ pub enum GoogleError {
     Revoked,
     #[error("Google's identity token is not to be trusted: {0}")]
     Identity(&'static str),
+    #[error("Google asked to slow down; it is asked again in {} s", wait.as_secs() + 1)]
+    Paused { wait: Duration },
+    #[error("today's requests to Google are used up; what is left waits until midnight in California")]
+    BudgetSpent,
     #[error("somebody changed the event meanwhile; it is looked at again")]
     Changed,
     #[error("the event is cancelled")]
@@ -79,6 +83,7 @@ impl GoogleError {
             GoogleError::Elsewhere | GoogleError::Setup(_) | GoogleError::Identity(_) | GoogleError::NoGuest => {
                 ErrorClass::Rejected
             }
+            GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,
             GoogleError::Cancelled => ErrorClass::AlreadyGone,
             GoogleError::Unreachable(_) | GoogleError::Nonsense(_) | GoogleError::Unauthorized => ErrorClass::Transient,
@@ -92,6 +97,11 @@ impl GoogleError {
         matches!(self, GoogleError::Refused { reason, .. } if reason == "pushNotSupportedForRequestedResource")
     }
 
+    /// Whether the person did not give a permission that the call needs.
+    pub fn is_missing_scope(&self) -> bool {
+        matches!(self, GoogleError::Refused { status: 403, reason, .. } if reason == "insufficientPermissions")
+    }
+
     /// Whether a fresh access token may help.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, GoogleError::Unauthorized)
@@ -101,6 +111,7 @@ impl GoogleError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             GoogleError::Refused { retry_after, .. } => *retry_after,
+            GoogleError::Paused { wait } => Some(*wait),
             _ => None,
         }
     }

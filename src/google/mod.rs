@@ -3,6 +3,7 @@
 //!
 //! Every write carries `sendUpdates=none` and no guests; every change and deletion carries the etag it was computed from.
 
+pub mod budget;
 pub mod client;
 pub mod error;
 pub mod oauth;

@@ -53,6 +53,10 @@ pub enum Freshness {
 pub enum Why {
     /// The account took its permission back, or its sign-in ended.
     Revoked,
+    /// Google ended the sign-in seven days after it, as it does while the application's publishing status is "Testing".
+    Lapsed,
+    /// The person did not give a permission that is needed.
+    Scope,
     /// Google refuses this account this calendar.
     Forbidden,
     /// The calendar is gone, or not to be seen by this account.
@@ -70,6 +74,8 @@ impl Why {
     pub fn sentence(self) -> &'static str {
         match self {
             Why::Revoked => "access was revoked",
+            Why::Lapsed => "Google ended the sign-in after seven days, as it does while the application is in testing",
+            Why::Scope => "a permission was not given; connect it again and leave all boxes ticked",
             Why::Forbidden => "Google refuses access",
             Why::Missing => "Google does not find it",
             Why::Throttled => "Google asked to slow down",

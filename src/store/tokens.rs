@@ -2,15 +2,28 @@
 //!
 //! A token is bound to its user and account, not to the number of its row: a row given to another user does not open.
 
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+
 use super::{Attempt, Store, StoreError, instant, stamp};
 use crate::{
-    model::{id::UserId, tokens::Tokens},
+    model::{calendar::Why, id::UserId, tokens::Tokens},
     vault::Place,
 };
 
 /// The tokens of one account of one user, by the number of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub i64);
+
+/// An account and how it stands.
+#[derive(Debug)]
+pub struct Account {
+    pub tokens: Tokens,
+    /// When the person gave their consent last.
+    pub consented: DateTime<Utc>,
+    /// Why Google accepts the refresh token no more; none: it does, as far as we know.
+    pub ended: Option<Why>,
+}
 
 /// What an account is to its user; it decides which scopes are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +74,13 @@ impl Store {
         let row = row_name(user, account_email);
         sqlx::query_scalar(
             "INSERT INTO oauth_tokens (user_id, account_type, google_account_email, access_token_encrypted,
-                 refresh_token_encrypted, token_expiry, scopes, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+                 refresh_token_encrypted, token_expiry, scopes, consented_at, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8)
              ON CONFLICT (user_id, google_account_email) DO UPDATE SET account_type = excluded.account_type,
                  access_token_encrypted = excluded.access_token_encrypted,
                  refresh_token_encrypted = excluded.refresh_token_encrypted,
-                 token_expiry = excluded.token_expiry, scopes = excluded.scopes, updated_at = excluded.updated_at
+                 token_expiry = excluded.token_expiry, scopes = excluded.scopes, consented_at = excluded.consented_at,
+                 ended_at = NULL, ended_why = NULL, updated_at = excluded.updated_at
              RETURNING id",
         )
         .bind(user.0)
@@ -83,41 +97,63 @@ impl Store {
         .when("storing tokens")
     }
 
-    /// The tokens of an account.
+    /// The tokens of an account, dead or alive.
     pub async fn token(&self, token: TokenId) -> Result<Option<Tokens>, StoreError> {
-        let row: Option<(i64, String, Vec<u8>, Vec<u8>, String, String)> = sqlx::query_as(
-            "SELECT user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes
+        Ok(self.account(token).await?.map(|account| account.tokens))
+    }
+
+    /// An account.
+    pub async fn account(&self, token: TokenId) -> Result<Option<Account>, StoreError> {
+        let mut connection = self.reader.acquire().await.when("reading tokens")?;
+        Ok(self.account_in(&mut connection, token).await?.map(|(account, _)| account))
+    }
+
+    /// An account, and what its tokens are bound to.
+    async fn account_in(
+        &self,
+        connection: &mut SqliteConnection,
+        token: TokenId,
+    ) -> Result<Option<(Account, String)>, StoreError> {
+        let row: Option<(i64, String, Vec<u8>, Vec<u8>, String, String, String, Option<String>)> = sqlx::query_as(
+            "SELECT user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
+                 consented_at, ended_why
              FROM oauth_tokens WHERE id = ?",
         )
         .bind(token.0)
-        .fetch_optional(&self.reader)
+        .fetch_optional(connection)
         .await
         .when("reading tokens")?;
-        let Some((user, email, access_token, refresh_token, expires, scopes)) = row else { return Ok(None) };
+        let Some((user, email, access_token, refresh_token, expires, scopes, consented, ended)) = row else {
+            return Ok(None);
+        };
         let row = row_name(UserId(user), &email);
-        Ok(Some(Tokens {
+        let tokens = Tokens {
             access: self.open_text(&access(&row), &access_token)?,
             refresh: self.open_text(&refresh(&row), &refresh_token)?,
             expires: instant(TABLE, &expires)?,
             scopes,
-        }))
+        };
+        let ended = match ended.as_deref() {
+            None => None,
+            Some("lapsed") => Some(Why::Lapsed),
+            Some(_) => Some(Why::Revoked),
+        };
+        Ok(Some((Account { tokens, consented: instant(TABLE, &consented)?, ended }, row)))
     }
 
-    /// Keeps refreshed tokens. When this returns they are on the disk: a rotated refresh token is nowhere else.
+    /// Keeps refreshed tokens in the place of `old`, and gives those that then stand: if somebody put others there meanwhile, theirs
+    /// stay, because a refresh token that Google replaced is worth nothing. When this returns they are on the disk.
     ///
     /// # Errors
     /// [`StoreError::NoSuchAccount`] if the account was disconnected meanwhile.
-    pub async fn update_tokens(&self, token: TokenId, tokens: &Tokens) -> Result<(), StoreError> {
-        let Tokens { access: access_token, refresh: refresh_token, expires, scopes } = tokens;
+    pub async fn update_tokens(&self, token: TokenId, old: &Tokens, new: &Tokens) -> Result<Tokens, StoreError> {
+        let Tokens { access: access_token, refresh: refresh_token, expires, scopes } = new;
         let mut transaction = self.write().await?;
-        let row: Option<(i64, String)> =
-            sqlx::query_as("SELECT user_id, google_account_email FROM oauth_tokens WHERE id = ?")
-                .bind(token.0)
-                .fetch_optional(&mut *transaction)
-                .await
-                .when("reading an account")?;
-        let (user, email) = row.ok_or(StoreError::NoSuchAccount)?;
-        let row = row_name(UserId(user), &email);
+        let stored = self.account_in(&mut transaction, token).await?;
+        let (stored, row) = stored.ok_or(StoreError::NoSuchAccount)?;
+        if stored.tokens.refresh.reveal() != old.refresh.reveal() {
+            return Ok(stored.tokens);
+        }
         sqlx::query(
             "UPDATE oauth_tokens SET access_token_encrypted = ?, refresh_token_encrypted = ?, token_expiry = ?,
                  scopes = ?, updated_at = ? WHERE id = ?",
@@ -131,6 +167,39 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .when("storing tokens")?;
-        transaction.commit().await.when("storing tokens")
+        transaction.commit().await.when("storing tokens")?;
+        Ok(new.clone())
+    }
+
+    /// Notes that Google accepts the refresh token `old` no more. One that somebody put there meanwhile is another matter.
+    pub async fn account_ended(&self, token: TokenId, old: &Tokens, why: Why) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let stored = self.account_in(&mut transaction, token).await?;
+        if stored.is_none_or(|(stored, _)| stored.tokens.refresh.reveal() != old.refresh.reveal()) {
+            return Ok(());
+        }
+        sqlx::query("UPDATE oauth_tokens SET ended_at = ?, ended_why = ? WHERE id = ? AND ended_at IS NULL")
+            .bind(self.now())
+            .bind(if why == Why::Lapsed { "lapsed" } else { "revoked" })
+            .bind(token.0)
+            .execute(&mut *transaction)
+            .await
+            .when("noting the end of an account")?;
+        transaction.commit().await.when("noting the end of an account")
+    }
+
+    /// Accounts in use whose access tokens end before `at`, soonest first.
+    pub async fn tokens_ending(&self, at: DateTime<Utc>) -> Result<Vec<TokenId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM oauth_tokens WHERE token_expiry < ? AND ended_at IS NULL
+                 AND EXISTS (SELECT 1 FROM client_calendars WHERE oauth_token_id = oauth_tokens.id AND standing <> 'left'
+                     AND paused_at IS NULL)
+             ORDER BY token_expiry",
+        )
+        .bind(stamp(at))
+        .fetch_all(&self.reader)
+        .await
+        .when("listing tokens that end soon")?;
+        Ok(ids.into_iter().map(TokenId).collect())
     }
 }

@@ -16,7 +16,10 @@ use url::Url;
 
 use super::world::{World, beginning};
 use crate::{
-    controller::tick::{Mode, Tick, tick},
+    controller::{
+        accounts,
+        tick::{Mode, Tick, tick},
+    },
     google::{
         Desk, Endpoints,
         client::{Client, Listing},
@@ -416,6 +419,86 @@ async fn a_revoked_permission_stops_reading_and_deletes_nothing() {
     sign_in(&world, "ada@acme.example", AccountKind::Client).await;
     let plan = reconcile(&world).await.plan;
     assert!(plan.unreadable.is_empty() && plan.is_empty(), "signed in again: {plan:?}");
+}
+
+#[tokio::test]
+async fn an_ended_consent_is_not_asked_for_again_until_the_account_is_connected_anew() {
+    let world = consultant().await;
+    sign_in(&world, "ada@acme.example", AccountKind::Client).await;
+    world.command("POST", "revoke", json!({"account": "ada@acme.example"})).await;
+    world.command("DELETE", "stats", json!(null)).await;
+    for _ in 0..3 {
+        assert_eq!(reconcile(&world).await.plan.unreadable[0].why, Some(Why::Revoked));
+        world.clock.advance(TimeDelta::hours(2));
+    }
+    let stats = world.command("GET", "stats", json!(null)).await.1;
+    let asked =
+        stats["requests"].as_object().unwrap().values().filter_map(|calls| calls["oauth /token"]["400"].as_u64());
+    assert_eq!(asked.sum::<u64>(), 1);
+    sign_in(&world, "ada@acme.example", AccountKind::Client).await;
+    assert!(reconcile(&world).await.plan.unreadable.is_empty());
+}
+
+#[tokio::test]
+async fn a_consent_to_an_application_in_testing_ends_with_its_own_reason() {
+    let world = consultant().await;
+    crate::emulator::with(&world.core, |core| core.world.settings.testing_mode = true);
+    sign_in(&world, "ada@acme.example", AccountKind::Client).await;
+    world.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(1));
+    assert_eq!(reconcile(&world).await.plan.unreadable[0].why, Some(Why::Lapsed));
+}
+
+#[tokio::test]
+async fn many_who_need_a_token_at_once_ask_for_one() {
+    let world = consultant().await;
+    sign_in(&world, "ada@acme.example", AccountKind::Client).await;
+    let app = world.app("ada");
+    let row = app.store.calendars_of(world.people["ada"].user).await.unwrap();
+    let token = row.into_iter().find(|row| row.account == "ada@acme.example").unwrap().token;
+    world.clock.advance(TimeDelta::hours(2));
+    world.command("DELETE", "stats", json!(null)).await;
+    let answers = futures::future::join_all((0..20).map(|_| accounts::access(app, token))).await;
+    let first = answers[0].as_ref().unwrap().reveal().clone();
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().reveal() == &first));
+    assert_eq!(token_calls(&world).await, json!({"200": 1}));
+    // The same from the half-hourly job: it renews ahead, and leaves alone what lasts.
+    assert_eq!(accounts::refresh_ahead(app).await.unwrap(), 0);
+    world.clock.advance(TimeDelta::minutes(30));
+    assert_eq!(accounts::refresh_ahead(app).await.unwrap(), 1);
+    assert_ne!(accounts::access(app, token).await.unwrap().reveal(), &first);
+    assert_eq!(token_calls(&world).await, json!({"200": 2}));
+}
+
+#[tokio::test]
+async fn a_person_who_left_out_a_permission_is_told_so_and_nothing_is_asked() {
+    let world = consultant().await;
+    sign_in(&world, "ada@acme.example", AccountKind::Client).await;
+    let app = world.app("ada");
+    let row = app.store.calendars_of(world.people["ada"].user).await.unwrap();
+    let token = row.into_iter().find(|row| row.account == "ada@acme.example").unwrap().token;
+    let all = app.store.token(token).await.unwrap().unwrap();
+    let less = crate::model::tokens::Tokens { scopes: "openid email".into(), ..all.clone() };
+    app.store.update_tokens(token, &all, &less).await.unwrap();
+    assert_eq!(reconcile(&world).await.plan.unreadable[0].why, Some(Why::Scope));
+}
+
+#[tokio::test]
+async fn an_account_that_google_asks_to_slow_down_is_left_alone_and_the_others_go_on() {
+    let mut world = consultant().await;
+    world.at_pace("ada", Pace { limited: true, ..Pace::impatient() });
+    assert!(reconcile(&world).await.plan.unreadable.is_empty());
+    let fault = json!({"account": "ada@acme.example", "kind": "status", "status": 429, "retry_after": 60, "times": 1});
+    assert_eq!(world.command("POST", "faults", fault).await.0, 200);
+    world.command("DELETE", "stats", json!(null)).await;
+    for _ in 0..3 {
+        let plan = reconcile(&world).await.plan;
+        assert_eq!(plan.unreadable, [Unreadable { calendar: "acme".into(), why: Some(Why::Throttled) }]);
+    }
+    let stats = world.command("GET", "stats", json!(null)).await.1;
+    assert_eq!(stats["requests"]["ada@acme.example"]["events.list"], json!({"429": 1}), "asked once in three ticks");
+    assert_eq!(stats["requests"]["ada@globex.example"]["events.list"], json!({"200": 3}));
+    let waiting = world.app("ada").google.waiting();
+    assert!(waiting.len() == 1 && waiting[0].1 <= std::time::Duration::from_secs(60), "{waiting:?}");
 }
 
 /// The product's sign-in with its clock this far from the emulator's.
