@@ -1,6 +1,9 @@
-//! What operators type. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (and, for `plan`, "there are changes").
+//! What operators type. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (and, for `plan`, "there are changes"), 3 the key
+//! files are missing, broken or another installation's, 4 the database is missing, damaged, newer or none, 5 another process serves
+//! it, 6 refused by a guard.
 //! Errors are one sentence on standard error that says what is wrong and what to do.
 
+mod backup;
 pub mod bench;
 pub mod demo;
 pub mod emulator;
@@ -16,10 +19,10 @@ use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    controller::{App, Progress, Stop},
+    controller::{App, Progress, Stop, accounts::Gates},
     google::{Endpoints, client::Client, oauth::OAuth},
     model::clock::Clock,
-    store::Store,
+    store::{Store, StoreError},
     vault::Vault,
 };
 use settings::Settings;
@@ -75,6 +78,10 @@ enum Command {
     Why(history::WhyArguments),
     /// Removes everything this installation ever wrote, by its markers; also without a database
     Purge(standing::PurgeArguments),
+    /// Writes a consistent copy of the database, also while the service runs
+    Backup(backup::BackupArguments),
+    /// Puts a copy in the place of the database; verifies it first, keeps what was there, and starts paused
+    Restore(backup::RestoreArguments),
     /// Runs the Google emulator alone
     Emulator(emulator::Arguments),
     /// Measures planning on this machine
@@ -148,6 +155,8 @@ pub async fn run(
         Command::Undo(arguments) => history::undo(&arguments, &settings, out).await,
         Command::Why(arguments) => history::why(&arguments, &settings, out).await,
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
+        Command::Backup(arguments) => backup::backup(&arguments, &settings, out).await,
+        Command::Restore(arguments) => backup::restore(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, out),
     };
@@ -170,9 +179,30 @@ fn start_log(settings: &Settings) {
 
 /// Opens what an installed service has: keys, database, Google.
 async fn open(settings: &Settings, clock: Clock) -> Result<App, Failure> {
-    let vault = Arc::new(Vault::load(&settings.key_file).map_err(Failure::usage)?);
-    let store = Store::open_existing(&settings.database, vault.clone(), clock.clone()).await.map_err(Failure::usage)?;
+    let vault = Arc::new(load_keys(settings)?);
+    let store = Store::open_existing(&settings.database, vault.clone(), clock.clone()).await.map_err(store_failure)?;
     assemble(settings, store, vault, clock)
+}
+
+/// The keys of this installation.
+fn load_keys(settings: &Settings) -> Result<Vault, Failure> {
+    Vault::load(&settings.key_file).map_err(|error| Failure { code: 3, sentence: error.to_string() })
+}
+
+/// A database that cannot be used, with the exit code that says why.
+fn store_failure(error: StoreError) -> Failure {
+    let code = match &error {
+        StoreError::WrongKey { .. } | StoreError::Sealed { .. } => 3,
+        StoreError::Missing(_)
+        | StoreError::File(..)
+        | StoreError::NotADatabase(_)
+        | StoreError::NewerSchema(_)
+        | StoreError::Migration(_)
+        | StoreError::Damaged(_) => 4,
+        StoreError::Served(_) => 5,
+        _ => 1,
+    };
+    Failure { code, sentence: error.to_string() }
 }
 
 /// Puts the handles together.
@@ -181,7 +211,17 @@ fn assemble(settings: &Settings, store: Store, vault: Arc<Vault>, clock: Clock) 
     let google = Client::new(endpoints.clone(), clock.clone()).map_err(Failure::failed)?;
     let oauth = OAuth::new(endpoints, clock.clone()).map_err(Failure::failed)?;
     let policy = settings.policy();
-    Ok(App { store, google, oauth, vault, clock, policy, progress: progress(), stop: Stop::default() })
+    Ok(App {
+        store,
+        google,
+        oauth,
+        vault,
+        clock,
+        policy,
+        progress: progress(),
+        stop: Stop::default(),
+        gates: Gates::default(),
+    })
 }
 
 /// A bar on a terminal; nothing where nobody watches.

@@ -5,7 +5,7 @@ use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration}
 use tokio::signal;
 use tracing::info;
 
-use super::{Ending, Failure, open, settings::Settings};
+use super::{Ending, Failure, open, settings::Settings, store_failure};
 use crate::{
     controller::{
         App,
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A sentence for the operator.
 pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
     let app = open(settings, Clock::system()).await?;
-    let _held = lock::hold(&settings.database).map_err(|error| Failure { code: 5, sentence: error.to_string() })?;
+    let _held = lock::hold(&settings.database).map_err(store_failure)?;
     let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
     let options = Options::new(webhook, settings.zone);
     let begun = |address: SocketAddr| {
@@ -54,7 +54,9 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let desk = Desk::default();
     let google = app.google.clone();
-    let refresh = Arc::new(move |desk: &Desk| desk.metrics.requests(&google.tally()));
+    let refresh = Arc::new(move |desk: &Desk| {
+        desk.metrics.google(&google.tally(), &google.spend_figures(), google.waiting().len())
+    });
     let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh };
     let mut site = web::serve(front, listen).await.map_err(Failure::failed)?;
     begun(site.address)?;

@@ -3,6 +3,10 @@
 //! | chore | when | does |
 //! |---|---|---|
 //! | channels | every 5 minutes, and when calendars come or go | opens, renews and closes webhook channels |
+//! | tokens | every 30 minutes | renews access tokens that end before the next time |
+//! | backup | daily at 02:10 | copies the database into `backups` beside it; keeps 7 daily, 2 weekly, 6 monthly copies |
+//! | retention | daily at 03:00 | forgets what is old |
+//! | check | daily at 03:30 | looks whether the database is sound |
 //!
 //! Daily chores run at their time in the zone of the installation, once a day, however often the clocks change. A chore that fails
 //! is tried again at its next time; none keeps a tick waiting. Each may run in two processes without harm.
@@ -10,10 +14,16 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use super::upkeep;
+
 /// A chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Chore {
     Channels,
+    Tokens,
+    Backup,
+    Retention,
+    Check,
 }
 
 /// When a chore is done.
@@ -22,18 +32,29 @@ pub enum Timetable {
     /// So long after it ended.
     Every(TimeDelta),
     /// At this time of the day.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the daily chores come with what they do"))]
     Daily(u32, u32),
 }
 
 impl Chore {
     /// All chores.
-    pub const ALL: &[Chore] = &[Chore::Channels];
+    pub const ALL: &[Chore] = &[Chore::Channels, Chore::Tokens, Chore::Backup, Chore::Retention, Chore::Check];
 
     /// The word for logs and locks.
     pub fn word(self) -> &'static str {
         match self {
             Chore::Channels => "channels",
+            Chore::Tokens => "tokens",
+            Chore::Backup => "backup",
+            Chore::Retention => upkeep::RETENTION,
+            Chore::Check => "check",
+        }
+    }
+
+    /// How long another process waits for one that died at it; none: it needs no lock.
+    pub fn lease(self) -> Option<TimeDelta> {
+        match self {
+            Chore::Channels | Chore::Tokens => None,
+            Chore::Backup | Chore::Retention | Chore::Check => Some(TimeDelta::hours(2)),
         }
     }
 
@@ -41,6 +62,10 @@ impl Chore {
     pub fn timetable(self) -> Timetable {
         match self {
             Chore::Channels => Timetable::Every(TimeDelta::minutes(5)),
+            Chore::Tokens => Timetable::Every(TimeDelta::minutes(30)),
+            Chore::Backup => Timetable::Daily(2, 10),
+            Chore::Retention => Timetable::Daily(3, 0),
+            Chore::Check => Timetable::Daily(3, 30),
         }
     }
 }

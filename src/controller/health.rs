@@ -74,7 +74,7 @@ impl Health {
         }
         *database = match error {
             Some(StoreError::Damaged(_)) => Some(Trouble::Damaged),
-            Some(StoreError::DiskFull(_)) => Some(Trouble::DiskFull),
+            Some(StoreError::DiskFull(_) | StoreError::NoRoom) => Some(Trouble::DiskFull),
             Some(_) => *database,
             None => None,
         };

@@ -35,7 +35,8 @@ pub struct Metrics {
     pub running: Gauge,
     pub channels: Gauge,
     pub calendars: Gauge,
-    pub budget: Family<Labels, Gauge<i64>>,
+    pub waiting: Gauge,
+    budget: Family<Labels, Gauge<i64>>,
     chores: Family<Labels, Counter>,
     pub up_since: Gauge<f64, AtomicU64>,
 }
@@ -56,6 +57,7 @@ impl Default for Metrics {
             running: Gauge::default(),
             channels: Gauge::default(),
             calendars: Gauge::default(),
+            waiting: Gauge::default(),
             budget: Family::default(),
             chores: Family::default(),
             up_since: Gauge::default(),
@@ -83,6 +85,7 @@ impl Default for Metrics {
         registry.register("webhook_channels", "Webhook channels that are open", metrics.channels.clone());
         registry.register("calendars", "Connected calendars", metrics.calendars.clone());
         registry.register("google_budget_requests", "The day's requests to Google", metrics.budget.clone());
+        registry.register("accounts_waiting", "Accounts that Google asked to slow down", metrics.waiting.clone());
         registry.register("chores", "Scheduled jobs by name and how they ended", metrics.chores.clone());
         registry.register(
             "start_time_seconds",
@@ -114,8 +117,13 @@ impl Metrics {
         self.chores.get_or_create(&labels(&[("chore", name), ("outcome", outcome)])).inc();
     }
 
-    /// Tells Google's calls so far, by method and status.
-    pub fn requests(&self, tally: &BTreeMap<(&'static str, u16), u64>) {
+    /// Tells Google's calls so far by method and status, the day's budget, and how many accounts wait.
+    pub fn google(&self, tally: &BTreeMap<(&'static str, u16), u64>, budget: &[(&'static str, u64)], waiting: usize) {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        for (kind, requests) in budget {
+            let gauge = self.budget.get_or_create(&labels(&[("kind", kind)]));
+            gauge.set(i64::try_from(*requests).unwrap_or(i64::MAX));
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, status), count) in tally {
             let before = told.insert((method, *status), *count).unwrap_or(0);

@@ -25,6 +25,7 @@ pub mod settle;
 mod standing;
 pub mod tick;
 pub mod undo;
+pub mod upkeep;
 
 use std::sync::{
     Arc,
@@ -87,4 +88,5 @@ pub struct App {
     pub policy: Policy,
     pub progress: Progress,
     pub stop: Stop,
+    pub gates: accounts::Gates,
 }

@@ -42,12 +42,17 @@ enum ObserveError {
     Google(#[from] GoogleError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("a permission was not given")]
+    Scope,
 }
 
 impl ObserveError {
     fn why(&self) -> Option<Why> {
         let class = match self {
             ObserveError::Access(AccessError::Store(_)) | ObserveError::Store(_) => return None,
+            ObserveError::Access(AccessError::Ended(why)) => return Some(*why),
+            ObserveError::Scope => return Some(Why::Scope),
+            ObserveError::Google(error) if error.is_missing_scope() => return Some(Why::Scope),
             ObserveError::Access(error) => error.class(),
             ObserveError::Google(error) => error.class(),
         };
@@ -114,7 +119,9 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
 fn ours(error: ObserveError) -> StoreError {
     match error {
         ObserveError::Store(error) | ObserveError::Access(AccessError::Store(error)) => error,
-        ObserveError::Access(_) | ObserveError::Google(_) => unreachable!("these have a reason at Google"),
+        ObserveError::Access(_) | ObserveError::Google(_) | ObserveError::Scope => {
+            unreachable!("these have a reason at Google")
+        }
     }
 }
 
@@ -141,6 +148,9 @@ fn last_known(row: &CalendarRow, silent: bool) -> Freshness {
 /// Reads one calendar: what changed, or with `full` everything, by which what a delta left out is found (anti-entropy).
 /// Tells whether there was anything new.
 async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Result<bool, ObserveError> {
+    if accounts::lacks_scope(&row.scopes, row.role) {
+        return Err(ObserveError::Scope);
+    }
     let mut access = accounts::access(app, row.token).await?;
     let mut cursor = row.cursor.clone();
     let mut renewed = false;

@@ -25,17 +25,19 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::{
-    App,
+    App, accounts,
     bell::Bell,
     channels,
-    chores::{self, Chore},
+    chores::{self, Chore, Timetable},
     health::Health,
     metrics::Metrics,
     queue::{Lane, Moment, Queue, Scope},
     settle::{Next, settle},
     tick::{Extent, Mode, Tick, TickError, tick_within},
+    upkeep,
 };
 use crate::{
+    google::budget::{self, Class, Spend},
     model::{
         calendar::{Freshness, Why},
         id::UserId,
@@ -121,12 +123,12 @@ impl Desk {
     }
 }
 
-/// Requests a day that we allow ourselves for the whole installation; Google's threshold is 1,000,000 (guide "Manage quotas").
-const DAY_BUDGET: u64 = 900_000;
 /// Ticks in a row that may each ask for another at once.
 const ROUNDS: u32 = 6;
 /// How long a notification may come after the reading that found what it tells of.
 const LATE: Duration = Duration::from_secs(120);
+/// Requests that a crash may forget.
+const USAGE: u64 = 500;
 /// Notifications are noted in the database this often at most.
 const NOTE: Duration = Duration::from_secs(3 * 3600);
 
@@ -172,6 +174,12 @@ struct Service {
     noted: Moment,
     stretch: i64,
     first: bool,
+    /// What of the day's requests is in the database.
+    saved: Spend,
+    /// What the wall clock showed when the service began.
+    began: DateTime<Utc>,
+    /// The name under which this process takes jobs.
+    holder: String,
 }
 
 /// Keeps everybody in sync until [`super::Stop::ask`]; then lets ticks finish their step.
@@ -180,6 +188,7 @@ struct Service {
 /// When our own database cannot be read at the start. Later trouble is told by [`Health`] and waited out.
 pub async fn serve(app: App, desk: Desk, options: Options) -> Result<(), StoreError> {
     let mut service = Service::new(app, desk, options);
+    service.remember_usage().await?;
     service.look_around().await?;
     service.run().await;
     Ok(())
@@ -189,13 +198,18 @@ impl Service {
     fn new(app: App, desk: Desk, options: Options) -> Self {
         let queue = Queue::new(options.places);
         let now = desk.moment();
-        // Not all at once, and not before the first glance.
+        // Not all at once, and daily ones not before their time.
+        let wall = app.clock.now();
         let chores = Chore::ALL.iter().enumerate().map(|(n, chore)| {
-            let wait = Duration::from_secs(1 + n as u64);
+            let wait = match chore.timetable() {
+                Timetable::Every(_) => Duration::from_secs(1 + n as u64),
+                daily => (chores::next(daily, wall, options.zone) - wall).to_std().unwrap_or_default(),
+            };
             (*chore, now + wait)
         });
+        let chores: BTreeMap<Chore, Moment> = chores.collect();
         Service {
-            chores: chores.collect(),
+            chores,
             busy: BTreeSet::new(),
             users: BTreeMap::new(),
             calendars: BTreeMap::new(),
@@ -203,6 +217,9 @@ impl Service {
             noted: now,
             stretch: 100,
             first: true,
+            saved: app.google.spend(),
+            began: app.clock.now(),
+            holder: format!("process {}", std::process::id()),
             app,
             desk,
             options,
@@ -256,6 +273,7 @@ impl Service {
         }
         let rang = self.desk.bell.take_rang();
         self.note_rings(rang).await;
+        self.save_usage().await;
         info!(ticks = running, "stopped");
     }
 
@@ -269,7 +287,10 @@ impl Service {
     }
 
     fn begin(&self, user: UserId, lane: Lane, scope: Scope) -> JoinHandle<Ended> {
-        let (app, begun) = (self.app.clone(), self.desk.moment());
+        let (mut app, begun) = (self.app.clone(), self.desk.moment());
+        if lane == Lane::Backfill {
+            app.google = app.google.of_class(Class::Backfill);
+        }
         let extent = Extent { scope: scope.clone(), writes: self.options.writes };
         tokio::spawn(async move {
             // A panic is caught here, so that it is known whose tick it was.
@@ -433,6 +454,10 @@ impl Service {
     async fn look_around(&mut self) -> Result<(), StoreError> {
         let (now, wall) = (self.desk.moment(), self.app.clock.now());
         self.glance = now + self.options.glance;
+        // Seldom enough that a service at rest writes next to nothing, often enough that a crash loses little.
+        if self.app.google.spend().today >= self.saved.today + USAGE {
+            self.save_usage().await;
+        }
         let roster = self.app.store.roster().await?;
         self.channels_known().await?;
         let gone: Vec<UserId> = self.users.keys().filter(|user| !roster.contains_key(user)).copied().collect();
@@ -477,8 +502,28 @@ impl Service {
         self.first = false;
         self.desk.metrics.calendars.set(i64::try_from(self.calendars.len()).unwrap_or(i64::MAX));
         let intervals = self.calendars.values().map(|calendar| polling::interval(&calendar.record, wall));
-        self.stretch = polling::stretch(intervals, DAY_BUDGET);
+        self.stretch = polling::stretch(intervals, budget::DAY);
         Ok(())
+    }
+
+    /// Goes on from what an earlier process spent of the day.
+    async fn remember_usage(&mut self) -> Result<(), StoreError> {
+        let day = self.app.google.spend().day;
+        let (requests, backfill) = self.app.store.usage(day).await?;
+        self.app.google.spent_before(day, requests, backfill);
+        self.saved = Spend { today: requests, backfill, ..self.app.google.spend() };
+        Ok(())
+    }
+
+    /// Stores what was spent since the last time.
+    async fn save_usage(&mut self) {
+        let now = self.app.google.spend();
+        let before = if self.saved.day == now.day { self.saved } else { Spend { today: 0, backfill: 0, ..now } };
+        let (requests, backfill) = (now.today - before.today, now.backfill - before.backfill);
+        match self.app.store.add_usage(now.day, requests, backfill).await {
+            Ok(()) => self.saved = now,
+            Err(error) => warn!("the day's requests could not be noted: {error}"),
+        }
     }
 
     /// Learns which channels are open and when they rang.
@@ -534,13 +579,27 @@ impl Service {
         let (app, desk, webhook) = (self.app.clone(), self.desk.clone(), self.options.webhook.clone());
         let missed = self.calendars.iter().filter_map(|(number, c)| c.record.missed.map(|missed| (*number, missed)));
         let doubted: BTreeMap<i64, DateTime<Utc>> = missed.collect();
+        let (began, uptime, holder) = (self.began, self.desk.moment(), self.holder.clone());
         tokio::spawn(async move {
             let work = async {
-                match chore {
+                if let Some(lease) = chore.lease()
+                    && !app.store.take_job(chore.word(), &holder, lease).await?
+                {
+                    return Ok(());
+                }
+                let done = match chore {
                     Chore::Channels => {
                         channels::bring_in_order(&app, &desk.bell, webhook.as_deref(), &doubted).await.map(|_| ())
                     }
+                    Chore::Tokens => accounts::refresh_ahead(&app).await.map(|_| ()),
+                    Chore::Backup => upkeep::back_up(&app).await.map(|_| ()),
+                    Chore::Retention => upkeep::forget(&app, began, uptime).await.map(|_| ()),
+                    Chore::Check => app.store.check().await,
+                };
+                if chore.lease().is_some() {
+                    app.store.finish_job(chore.word(), &holder, done.is_ok()).await?;
                 }
+                done
             };
             let well = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(Ok(())) => true,

@@ -51,7 +51,9 @@ pub async fn finish(app: &App, user: &User, freshness: &BTreeMap<i64, Freshness>
 /// Why nothing can be removed from a calendar any more; none while it can be, or may be soon.
 fn hopeless(row: &CalendarRow, freshness: &BTreeMap<i64, Freshness>) -> Option<&'static str> {
     match freshness.get(&row.number) {
-        Some(Freshness::Stale(why @ (Why::Revoked | Why::Forbidden | Why::Missing))) => Some(why.sentence()),
+        Some(Freshness::Stale(why @ (Why::Revoked | Why::Lapsed | Why::Scope | Why::Forbidden | Why::Missing))) => {
+            Some(why.sentence())
+        }
         Some(Freshness::Current) if !row.writable => Some("the account may no longer write there"),
         _ => None,
     }

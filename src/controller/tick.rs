@@ -110,6 +110,9 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
         return Ok(done(plan, Vec::new(), freshness));
     }
     info!(user.id = %user.id, plan.steps = plan.steps.len(), "plan: {}", render::summary(&plan));
+    if plan.steps.iter().any(|step| step.action.writes()) {
+        app.store.ensure_room().await?;
+    }
     let journal = app.store.record_plan(&plan, None).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     log(app, &user, journal, &plan, &outcomes).await?;

@@ -28,6 +28,8 @@ pub struct CalendarRow {
     pub writable: bool,
     /// The address of the account.
     pub account: String,
+    /// What the person allowed, as Google lists it; empty: not known.
+    pub scopes: String,
     /// IANA name.
     pub zone: String,
     /// How far Google has told us; none: it has to be listed in full.
@@ -55,6 +57,7 @@ struct Row {
     paused: bool,
     writable: bool,
     account: String,
+    scopes: String,
     sync_token: Option<String>,
     listed_at: Option<String>,
     consecutive_failures: u32,
@@ -77,6 +80,7 @@ impl TryFrom<Row> for CalendarRow {
             paused,
             writable,
             account,
+            scopes,
             sync_token,
             listed_at,
             consecutive_failures,
@@ -94,6 +98,7 @@ impl TryFrom<Row> for CalendarRow {
             paused,
             writable,
             account,
+            scopes,
             cursor: sync_token.map(Cursor::from),
             listed_at: listed_at.map(|text| instant("calendar_sync_state", &text)).transpose()?,
             failures: consecutive_failures,
@@ -102,7 +107,16 @@ impl TryFrom<Row> for CalendarRow {
     }
 }
 
-const WHYS: [Why; 6] = [Why::Revoked, Why::Forbidden, Why::Missing, Why::Throttled, Why::Unreachable, Why::Paused];
+const WHYS: [Why; 8] = [
+    Why::Revoked,
+    Why::Lapsed,
+    Why::Scope,
+    Why::Forbidden,
+    Why::Missing,
+    Why::Throttled,
+    Why::Unreachable,
+    Why::Paused,
+];
 
 fn why_of(word: &str) -> Option<Why> {
     WHYS.into_iter().find(|why| why_word(*why) == word)
@@ -112,6 +126,8 @@ fn why_of(word: &str) -> Option<Why> {
 fn why_word(why: Why) -> &'static str {
     match why {
         Why::Revoked => "revoked",
+        Why::Lapsed => "lapsed",
+        Why::Scope => "scope",
         Why::Forbidden => "forbidden",
         Why::Missing => "missing",
         Why::Throttled => "throttled",
@@ -283,7 +299,7 @@ impl Store {
 pub(super) async fn all(connection: &mut SqliteConnection, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT calendar.id, calendar.user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone,
-             standing, paused_at IS NOT NULL AS paused, writable, google_account_email AS account, sync_token, listed_at,
+             standing, paused_at IS NOT NULL AS paused, writable, google_account_email AS account, scopes, sync_token, listed_at,
              consecutive_failures, last_error
          FROM client_calendars AS calendar
          JOIN calendar_sync_state ON client_calendar_id = calendar.id

@@ -179,6 +179,7 @@ impl Store {
                     let series = series.clone().or_else(|| id.as_instance());
                     let mut json = row_of(id.as_str(), series.as_ref(), owner);
                     json["told"] = json!(i32::from(*told));
+                    json["gone_at"] = json!(self.now());
                     gone.push(json);
                 }
                 Change::Live(_) | Change::Gone { .. } => {}
@@ -318,18 +319,19 @@ const UPSERT_LIVE: &str =
         item_origin_calendar_id = excluded.item_origin_calendar_id,
         item_origin_event_id = excluded.item_origin_event_id, item_slot = excluded.item_slot,
         item_incarnation = excluded.item_incarnation, item_in_series = excluded.item_in_series,
-        updated = excluded.updated, etag = excluded.etag, told = NULL, event_encrypted = excluded.event_encrypted";
+        updated = excluded.updated, etag = excluded.etag, told = NULL, gone_at = NULL,
+        event_encrypted = excluded.event_encrypted";
 
 // What the row knows of its owner and version stays: a tombstone says little.
 const UPSERT_GONE: &str =
     "INSERT INTO mirror_events (client_calendar_id, event_id, state, owner, series_event_id, slot,
-        item_origin_calendar_id, item_origin_event_id, item_slot, item_incarnation, item_in_series, told)
+        item_origin_calendar_id, item_origin_event_id, item_slot, item_incarnation, item_in_series, told, gone_at)
     SELECT ?1, value ->> 'id', 'tombstone', value ->> 'owner', value ->> 'series', value ->> 'slot',
         value ->> 'calendar', value ->> 'origin', value ->> 'item_slot', value ->> 'incarnation', value ->> 'in_series',
-        value ->> 'told'
+        value ->> 'told', value ->> 'gone_at'
     FROM json_each(?2) WHERE true
     ON CONFLICT (client_calendar_id, event_id) DO UPDATE SET state = 'tombstone', told = excluded.told,
-        event_encrypted = NULL";
+        gone_at = excluded.gone_at, event_encrypted = NULL";
 
 /// Whether a living version is to be stored: it is another one than the row's, and not older.
 fn is_news(old: Option<&Known>, updated: &str, etag: &str, owner: &Owner) -> bool {

@@ -14,17 +14,21 @@
 pub mod calendars;
 pub mod channels;
 mod flows;
+mod jobs;
 pub mod journal;
 pub mod lock;
 pub mod mappings;
 pub mod mirror;
 pub mod people;
+pub mod retention;
 pub mod roster;
 pub mod settings;
 pub mod snapshot;
 pub mod standing;
 mod stored;
 pub mod tokens;
+pub mod upkeep;
+mod usage;
 mod wishes;
 
 use std::{
@@ -74,6 +78,12 @@ pub enum StoreError {
     Damaged(String),
     #[error("the disk is full, so nothing can be recorded. Free some space; the service goes on by itself")]
     DiskFull(#[source] sqlx::Error),
+    #[error(
+        "the disk is nearly full, so nothing is begun that could not be recorded. Free some space; the service goes on by itself"
+    )]
+    NoRoom,
+    #[error("there is a file {0} already; nothing was written. Choose another name")]
+    Exists(PathBuf),
     #[error("another process serves the database {0} already. Stop that one first, or leave the work to it")]
     Served(PathBuf),
     #[error("another listing of this calendar was stored meanwhile. Nothing was changed; list again")]
@@ -129,6 +139,7 @@ pub struct Store {
     reader: SqlitePool,
     vault: Arc<Vault>,
     clock: Clock,
+    path: PathBuf,
 }
 
 impl Store {
@@ -175,7 +186,7 @@ impl Store {
         }
         let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
         let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
-        Ok(Store { writer, reader, vault, clock })
+        Ok(Store { writer, reader, vault, clock, path: path.to_owned() })
     }
 
     /// Lets all connections go; the write-ahead log is then merged into the file.

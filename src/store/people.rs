@@ -11,7 +11,6 @@ use crate::{
 /// The home organization, with what identifies this program to Google.
 #[derive(Clone, Debug)]
 pub struct Organization {
-    #[cfg_attr(not(test), expect(dead_code, reason = "who may sign in; there is no sign-in of people yet"))]
     pub domain: String,
     pub client_id: String,
     pub client_secret: Secret<String>,

@@ -345,13 +345,17 @@ async fn tokens_come_back_and_the_newest_count() {
         assert_eq!((expires, scopes.as_str()), (tokens(name).expires, "openid calendar"));
     };
     check("first").await;
-    desk.store.update_tokens(desk.token, &tokens("second")).await.unwrap();
+    desk.store.update_tokens(desk.token, &tokens("first"), &tokens("second")).await.unwrap();
+    check("second").await;
+    // Two processes refreshed: the one that read the older token comes second, and takes what stands.
+    let stands = desk.store.update_tokens(desk.token, &tokens("first"), &tokens("late")).await.unwrap();
+    assert_eq!(stands.refresh.reveal(), "refresh-second");
     check("second").await;
     let again = desk.store.put_token(desk.user, AccountKind::Home, "Ada@Home.Example", &tokens("third")).await.unwrap();
     assert_eq!(again, desk.token);
     check("third").await;
     assert!(desk.store.token(TokenId(99)).await.unwrap().is_none());
-    let error = desk.store.update_tokens(TokenId(99), &tokens("x")).await.unwrap_err();
+    let error = desk.store.update_tokens(TokenId(99), &tokens("x"), &tokens("y")).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchAccount), "{error:?}");
 }
 
@@ -977,7 +981,7 @@ async fn no_secret_and_no_word_of_an_event_lies_on_the_disk_in_the_open() {
         .set_organization("home.example", "canary-client-id", &Secret::new("canary-client-secret".into()))
         .await
         .unwrap();
-    store.update_tokens(desk.token, &tokens("canary")).await.unwrap();
+    store.update_tokens(desk.token, &tokens("first"), &tokens("canary")).await.unwrap();
     let mut told = event("kickoff", 1);
     told.body.title = Some("Canary title".into());
     told.body.description = Some("Canary description".into());

@@ -146,7 +146,7 @@ async fn wrong_settings_are_named_and_nothing_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join("none.db");
     let env = [("DATABASE_PATH", database.to_str().unwrap()), ("ENCRYPTION_KEY_FILE", "/nowhere/encryption.key")];
-    refused(&["plan", "--all"], &env, 2, "/nowhere/encryption.key").await;
+    refused(&["plan", "--all"], &env, 3, "/nowhere/encryption.key").await;
     assert!(!database.exists());
     refused(&["plan", "--all"], &[("LOG_LEVEL", "verbose")], 2, "LOG_LEVEL").await;
     refused(&["plan", "--all"], &[("PUBLIC_URL", "http://example.com")], 2, "PUBLIC_URL").await;
@@ -164,13 +164,13 @@ async fn keys_of_the_wrong_size_or_of_another_database_are_refused() {
     ] {
         fs::write(&key, content).unwrap();
         let ran = one.run(&["plan", "--all"]).await;
-        assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{}", ran.err);
+        assert_eq!((ran.code, ran.err.lines().count()), (3, 1), "{}", ran.err);
         assert!(ran.err.contains(word), "{}", ran.err);
     }
     fs::write(&key, own).unwrap();
     fs::copy(other.path("secrets/instance.key"), one.path("secrets/instance.key")).unwrap();
     let ran = one.run(&["plan", "--all"]).await;
-    assert_eq!(ran.code, 2);
+    assert_eq!(ran.code, 3);
     assert!(ran.err.contains("another instance.key"), "{}", ran.err);
     assert_eq!(one.contents().await, before);
 }
@@ -222,7 +222,7 @@ async fn usage_is_told_on_the_right_stream_with_the_right_code() {
     }
     for args in [&[][..], &["serve"]] {
         let ran = run(args, &[("ENCRYPTION_KEY_FILE", "/nowhere/encryption.key")]).await;
-        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{args:?}");
         assert!(ran.err.contains("no key file at /nowhere/encryption.key"), "{}", ran.err);
     }
     for (command, flags) in [

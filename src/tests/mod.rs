@@ -12,4 +12,5 @@ mod scenario;
 mod service;
 mod stage;
 mod tidy;
+mod upkeep;
 mod world;

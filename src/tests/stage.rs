@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `flow SOURCE TARGET [OPTIONS]` | declares a flow; options as of `busybridge flow` |
 //! | `connect ROLE NAME ADDRESS [as ACCOUNT]` | connects one more calendar |
+//! | `reconnect CAL` | signs its account in again |
 //! | `disconnect CAL` | wants to leave a calendar |
 //! | `choose-main NAME ADDRESS [as ACCOUNT]` | wants another main calendar |
 //! | `remove-user [PERSON]` | wants to be removed |
@@ -92,6 +93,12 @@ impl Stage {
                 let role = Role::from_word(first).unwrap();
                 let place = place(words[2], &words[3..], role);
                 self.world.connect(&person, words[1], place).await;
+                "ok".into()
+            }
+            "reconnect" => {
+                let person = self.owner_of(first);
+                let place = self.world.people[&person].calendars[first].clone();
+                self.world.token_of(&person, &place).await;
                 "ok".into()
             }
             "choose-main" => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    controller::{App, Stop, observe},
+    controller::{App, Stop, accounts::Gates, observe},
     emulator::{
         Core, Shared,
         server::{Running, serve},
@@ -220,6 +220,7 @@ impl World {
             policy: Policy::default(),
             progress: Arc::new(|_, _| {}),
             stop: Stop::default(),
+            gates: Gates::default(),
         };
         let made = Installation { app, dir, databases: 1 };
         organize(&made.app).await;
@@ -274,6 +275,24 @@ impl World {
             let user = self.enrol(&self.people[&name]).await;
             self.people.get_mut(&name).unwrap().user = user;
         }
+    }
+
+    /// Puts a copy of the database in the place of this person's.
+    pub async fn restore(&mut self, person: &str, copy: &std::path::Path) {
+        let number = self.people[person].installation;
+        let installation = self.installations.get_mut(&number).unwrap();
+        let path = installation.dir.path().join(format!("{}.db", installation.databases));
+        installation.databases += 1;
+        std::fs::copy(copy, &path).unwrap();
+        let app = &mut installation.app;
+        app.store = Store::open_existing(&path, app.vault.clone(), self.clock.clone()).await.unwrap();
+    }
+
+    /// Lets an installation ask Google at another pace.
+    pub fn at_pace(&mut self, person: &str, pace: Pace) {
+        let number = self.people[person].installation;
+        let app = &mut self.installations.get_mut(&number).unwrap().app;
+        app.google = app.google.clone().with_pace(pace);
     }
 
     /// The settings of an installation's planner.

@@ -1,0 +1,175 @@
+//! `busybridge backup` and `restore`.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use super::{Ending, Failure, load_keys, open, settings::Settings, store_failure};
+use crate::{
+    model::clock::Clock,
+    store::{Store, lock},
+};
+
+#[derive(Args)]
+pub struct BackupArguments {
+    /// The file to write; it must not be there yet
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct RestoreArguments {
+    /// A copy made by `busybridge backup` or by the daily backup
+    file: PathBuf,
+    /// Restore although it is another organization's
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes a consistent copy of the database, also while the service runs.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn backup(arguments: &BackupArguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let app = open(settings, Clock::system()).await?;
+    let done = app.store.back_up(&arguments.file).await.map_err(Failure::failed);
+    app.store.close().await;
+    done?;
+    let text = format!(
+        "The database is copied to {}. Without the key files beside {} it opens nothing: keep a copy of both, apart.\n",
+        arguments.file.display(),
+        settings.key_file.display()
+    );
+    out.write_all(text.as_bytes()).map_err(Failure::failed)?;
+    Ok(0)
+}
+
+/// Puts a copy in the place of the database. Everything is verified first; what was there stays beside it; the service starts paused.
+///
+/// # Errors
+/// A sentence for the operator. Nothing was changed then.
+pub async fn restore(arguments: &RestoreArguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    let clock = Clock::system();
+    let vault = Arc::new(load_keys(settings)?);
+    let database = &settings.database;
+    if !arguments.file.is_file() {
+        return Err(Failure::usage(format!("there is no file {}", arguments.file.display())));
+    }
+    if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| Failure::usage(format!("{}: {error}", parent.display())))?;
+    }
+    let _held = lock::hold(database).map_err(store_failure)?;
+    let passing = beside(database, "restoring");
+    let made = prepare(&arguments.file, &passing, arguments.force, database, &vault, &clock).await;
+    if let Err(failure) = made {
+        remove(&passing);
+        return Err(failure);
+    }
+    let stamp = clock.now().format("%Y%m%dT%H%M%SZ");
+    let before = beside(database, &format!("before-restore-{stamp}"));
+    replace(database, &passing, &before)
+        .map_err(|error| Failure::failed(format!("the database could not be replaced: {error}")))?;
+    let kept = if before.exists() {
+        format!(" What was there before is kept as {}.", before.display())
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "The database is restored, and everything is paused.{kept}\nLook at what would happen with `busybridge resume` and \
+         `busybridge plan --all`; until you resume, nothing is read or written at Google.\n"
+    );
+    out.write_all(text.as_bytes()).map_err(Failure::failed)?;
+    Ok(0)
+}
+
+/// Copies the file, verifies the copy and pauses it.
+async fn prepare(
+    file: &Path,
+    passing: &Path,
+    force: bool,
+    database: &Path,
+    vault: &Arc<crate::vault::Vault>,
+    clock: &Clock,
+) -> Result<(), Failure> {
+    remove(passing);
+    copy_private(file, passing)
+        .map_err(|error| Failure::failed(format!("{} cannot be copied: {error}", file.display())))?;
+    let store = Store::open_existing(passing, vault.clone(), clock.clone()).await.map_err(store_failure)?;
+    let checked = async {
+        store.check().await.map_err(store_failure)?;
+        let theirs = store.organization().await.map_err(store_failure)?.map(|organization| organization.domain);
+        let ours = match Store::open_existing(database, vault.clone(), clock.clone()).await {
+            Ok(current) => {
+                let organization = current.organization().await.map_err(store_failure)?;
+                current.close().await;
+                organization.map(|organization| organization.domain)
+            }
+            // What cannot be opened is what is being replaced.
+            Err(_) => None,
+        };
+        if let (Some(ours), Some(theirs)) = (&ours, &theirs)
+            && ours != theirs
+            && !force
+        {
+            return Err(Failure {
+                code: 6,
+                sentence: format!(
+                    "{} belongs to the organization {theirs}, and this installation to {ours}; nothing was changed. Say --force if \
+                     you mean it",
+                    file.display()
+                ),
+            });
+        }
+        store.pause_all(true).await.map_err(store_failure)
+    };
+    let checked = checked.await;
+    store.close().await;
+    checked
+}
+
+/// Copies a file so that its owner alone may read the copy.
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut target = options.open(to)?;
+    io::copy(&mut fs::File::open(from)?, &mut target)?;
+    target.sync_all()
+}
+
+/// Moves the database and its side files away and the restored one into its place.
+fn replace(database: &Path, passing: &Path, before: &Path) -> io::Result<()> {
+    for side in ["-wal", "-shm"] {
+        let (from, to) = (with(database, side), with(before, side));
+        if from.exists() {
+            fs::rename(from, to)?;
+        }
+    }
+    if database.exists() {
+        fs::rename(database, before)?;
+    }
+    fs::rename(passing, database)?;
+    let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(parent)?.sync_all()
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn beside(database: &Path, word: &str) -> PathBuf {
+    with(database, &format!(".{word}"))
+}
+
+fn remove(passing: &Path) {
+    for side in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(with(passing, side));
+    }
+}

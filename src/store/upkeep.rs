@@ -1,0 +1,108 @@
+//! The database over the years: is it sound, is there room, copies of it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Attempt, Store, StoreError};
+
+/// With less room than this on the disk nothing is begun whose outcome could not be recorded, in bytes.
+pub const ROOM: u64 = 32 << 20;
+
+impl Store {
+    /// Where the database lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file is sound, as far as SQLite can tell quickly.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let verdict: String =
+            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.reader).await.when("checking the database")?;
+        if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+    }
+
+    /// Whether what Google is about to be asked could be recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] when there is too little room.
+    pub async fn ensure_room(&self) -> Result<(), StoreError> {
+        match room(&self.path) {
+            Ok(free) if free < ROOM => Err(StoreError::NoRoom),
+            // A file system that does not say lets us find out.
+            Ok(_) | Err(_) => {
+                // A limit of the file itself is told by a write alone. It changes nothing.
+                let mut transaction = self.write().await?;
+                sqlx::query("CREATE TABLE room_probe AS SELECT zeroblob(65536) AS room")
+                    .execute(&mut *transaction)
+                    .await
+                    .when("looking for room")?;
+                transaction.rollback().await.when("looking for room")
+            }
+        }
+    }
+
+    /// Lets the file grow by so many pages and no more.
+    #[cfg(test)]
+    pub async fn limit_pages(&self, more: i64) {
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.writer).await.expect("a count");
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages + more));
+        sqlx::query(limit).execute(&self.writer).await.expect("a limit");
+    }
+
+    /// Writes a consistent copy of the database to a new file that its owner alone may read. It appears whole or not at all.
+    ///
+    /// # Errors
+    /// If the file is there already, or cannot be written; what was begun is removed.
+    pub async fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        let cannot = |error: io::Error| StoreError::File(to.to_owned(), error);
+        if to.try_exists().map_err(cannot)? {
+            return Err(StoreError::Exists(to.to_owned()));
+        }
+        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = to.file_name().ok_or_else(|| cannot(io::Error::other("it names no file")))?;
+        let passing = parent.join(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
+        let copied = self.copy_to(&passing).await;
+        let landed = match copied {
+            Ok(()) => land(&passing, to, parent).map_err(cannot),
+            Err(error) => Err(error),
+        };
+        if landed.is_err() {
+            let _ = fs::remove_file(&passing);
+        }
+        landed
+    }
+
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let cannot = |error: io::Error| StoreError::File(file.to_owned(), error);
+        // Made before SQLite does, so that nobody else may read it even for a moment.
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(file).map_err(cannot)?;
+        let text = file.to_str().ok_or_else(|| cannot(io::Error::other("its name is no text")))?;
+        sqlx::query("VACUUM INTO ?").bind(text).execute(&self.reader).await.when("copying the database")?;
+        Ok(())
+    }
+}
+
+/// Puts a finished copy in its place, on the disk for certain, without ever replacing a file.
+fn land(passing: &Path, to: &Path, parent: &Path) -> io::Result<()> {
+    File::open(passing)?.sync_all()?;
+    fs::hard_link(passing, to)?;
+    fs::remove_file(passing)?;
+    File::open(parent)?.sync_all()
+}
+
+/// Free bytes on the file system of a file.
+pub fn room(file: &Path) -> io::Result<u64> {
+    let parent: PathBuf = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let found = rustix::fs::statvfs(&parent)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}

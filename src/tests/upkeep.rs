@@ -1,0 +1,297 @@
+//! The installation over the years: copies and their return, what is forgotten, a full disk, one service at a time.
+
+use std::fs;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{
+    cli::{Ran, run},
+    world::World,
+};
+use crate::{
+    controller::{
+        App,
+        tick::{Mode, TickError, tick},
+        upkeep,
+    },
+    model::{calendar::Role, plan::Outcome},
+    planner,
+    store::{StoreError, lock},
+};
+
+async fn world() -> World {
+    let mut world = World::new().await;
+    let own = |name: &str, role| (name.to_owned(), format!("ada@{name}.example"), format!("ada@{name}.example"), role);
+    world.add("ada", 0, &[own("home", Role::Main), own("acme", Role::Client), own("globex", Role::Client)]).await;
+    world
+}
+
+async fn meet(world: &World, title: &str, day: u32) -> String {
+    let at = |hour: u32| json!({"dateTime": format!("2026-03-{day:02}T{hour:02}:00:00+01:00")});
+    let body = json!({"summary": title, "start": at(9), "end": at(10)});
+    let (status, answer) = world.as_person("acme", "POST", "/events", body).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+async fn titles(world: &World, calendar: &str) -> Vec<String> {
+    let items = world.all_items(calendar, "/events?singleEvents=true").await;
+    let mut titles: Vec<String> = items.iter().map(|item| item["summary"].as_str().unwrap().to_owned()).collect();
+    titles.sort();
+    titles
+}
+
+async fn settle(world: &World) {
+    for _ in 0..4 {
+        tick(world.app("ada"), world.people["ada"].user, Mode::Apply).await.unwrap();
+    }
+    let plan = tick(world.app("ada"), world.people["ada"].user, Mode::DryRun).await.unwrap().plan;
+    assert!(plan.is_empty(), "{plan:?}");
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_database_comes_to_the_same_end() {
+    let mut world = world().await;
+    let stays = meet(&world, "Stays", 2).await;
+    let goes = meet(&world, "Goes", 3).await;
+    settle(&world).await;
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy.db");
+    world.app("ada").store.back_up(&copy).await.unwrap();
+    // Life goes on: one meeting is new, one renamed, one gone.
+    meet(&world, "Comes", 4).await;
+    world.as_person("acme", "PATCH", &format!("/events/{stays}"), json!({"summary": "Stays, renamed"})).await;
+    world.as_person("acme", "DELETE", &format!("/events/{goes}"), Value::Null).await;
+    settle(&world).await;
+    let expected = (titles(&world, "home").await, titles(&world, "globex").await);
+    let writes = |world: &World| crate::emulator::with(&world.core, |core| core.writes.len());
+    let before = writes(&world);
+    world.restore("ada", &copy).await;
+    settle(&world).await;
+    assert_eq!((titles(&world, "home").await, titles(&world, "globex").await), expected);
+    assert_eq!(expected.0, ["Comes", "Stays, renamed"]);
+    let deleted = crate::emulator::with(&world.core, |core| core.writes[before..].iter().any(|w| w.method == "DELETE"));
+    assert!(!deleted, "nothing is deleted for having been forgotten");
+}
+
+#[tokio::test]
+async fn a_copy_appears_whole_or_not_at_all_and_replaces_nothing() {
+    let world = world().await;
+    let store = &world.app("ada").store;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("copy.db");
+    store.back_up(&file).await.unwrap();
+    let content = fs::read(&file).unwrap();
+    assert!(matches!(store.back_up(&file).await, Err(StoreError::Exists(_))));
+    assert_eq!(fs::read(&file).unwrap(), content);
+    assert!(matches!(store.back_up(&dir.path().join("no/such/place.db")).await, Err(StoreError::File(..))));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-made is left");
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn daily_copies_are_made_once_and_thinned_out() {
+    let world = world().await;
+    let app = world.app("ada");
+    let directory = app.store.path().with_file_name("backups");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("mine.db"), "somebody's own").unwrap();
+    for _ in 0..20 {
+        let file = upkeep::back_up(app).await.unwrap();
+        assert_eq!(upkeep::back_up(app).await.unwrap(), file);
+        world.clock.advance(TimeDelta::days(1));
+    }
+    let names: Vec<String> =
+        fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.contains(&"mine.db".to_owned()));
+    // Seven days, and the newest of each of two weeks before; the first days of March are of the second.
+    assert_eq!(names.len(), 1 + 7 + 2 + 1, "{names:?}");
+    assert!(names.contains(&"calendar-sync-2026-03-20.db".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
+async fn forgetting_what_is_old_changes_no_plan_and_keeps_what_undoing_needs() {
+    let world = world().await;
+    let app = world.app("ada");
+    let gone: Vec<String> = {
+        let mut ids = Vec::new();
+        for day in 2..8 {
+            ids.push(meet(&world, &format!("Meeting {day}"), day).await);
+        }
+        ids
+    };
+    settle(&world).await;
+    for id in &gone[..3] {
+        world.as_person("acme", "DELETE", &format!("/events/{id}"), Value::Null).await;
+    }
+    settle(&world).await;
+    let plan = async |app: &App| {
+        let user = app.store.user(world.people["ada"].user).await.unwrap().unwrap();
+        let freshness = crate::controller::observe::as_of_last_time(app, &user).await.unwrap();
+        let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await.unwrap();
+        planner::plan(&snapshot)
+    };
+    let nothing = app.store.forget_old().await.unwrap();
+    assert_eq!(nothing, Default::default(), "nothing is old yet");
+    // The oldest meetings are still within the horizon then, and their tombstones older than a month.
+    world.clock.advance(TimeDelta::days(31));
+    let before = plan(app).await;
+    let forgotten = app.store.forget_old().await.unwrap();
+    // Three origins, three copies, three blocks.
+    assert_eq!((forgotten.tombstones, forgotten.runs), (9, 0));
+    let after = plan(app).await;
+    assert_eq!((after.steps, after.held, after.in_sync), (before.steps, before.held, before.in_sync));
+    settle(&world).await;
+    assert!(!app.store.runs(world.people["ada"].user, 10).await.unwrap().is_empty());
+    world.clock.advance(TimeDelta::days(60));
+    assert!(app.store.forget_old().await.unwrap().runs >= 2);
+    assert!(app.store.runs(world.people["ada"].user, 10).await.unwrap().is_empty());
+    settle(&world).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_writes_to_google_and_nothing_else() {
+    let world = world().await;
+    let app = world.app("ada");
+    let user = world.people["ada"].user;
+    meet(&world, "Before", 2).await;
+    settle(&world).await;
+    for n in 0..3 {
+        meet(&world, &format!("Meanwhile {n}"), 3 + n).await;
+    }
+    let writes =
+        || crate::emulator::with(&world.core, |core| core.writes.iter().filter(|w| w.path.contains("events")).count());
+    let before = writes();
+    app.store.limit_pages(0).await;
+    for _ in 0..3 {
+        let error = tick(app, user, Mode::Apply).await.unwrap_err();
+        assert!(matches!(error, TickError::Store(StoreError::DiskFull(_))), "{error:?}");
+    }
+    assert_eq!(writes(), before, "nothing is asked whose outcome could not be recorded");
+    // Room at any point of a tick: it goes on by itself, and nothing is doubled.
+    for pages in 1..40 {
+        app.store.limit_pages(pages).await;
+        let _ = tick(app, user, Mode::Apply).await;
+    }
+    app.store.limit_pages(1_000_000).await;
+    settle(&world).await;
+    assert_eq!(titles(&world, "home").await, ["Before", "Meanwhile 0", "Meanwhile 1", "Meanwhile 2"]);
+    assert_eq!(titles(&world, "globex").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_job_is_one_process_at_a_time_until_its_holder_dies() {
+    let world = world().await;
+    let store = &world.app("ada").store;
+    let hour = TimeDelta::hours(1);
+    assert!(store.take_job("retention", "a", hour).await.unwrap());
+    assert!(!store.take_job("retention", "b", hour).await.unwrap());
+    assert!(store.take_job("backup", "b", hour).await.unwrap(), "another job");
+    store.finish_job("retention", "b", true).await.unwrap();
+    assert!(!store.take_job("retention", "b", hour).await.unwrap(), "not b's to give back");
+    store.finish_job("retention", "a", true).await.unwrap();
+    assert_eq!(store.job_done("retention").await.unwrap(), Some(world.clock.now()));
+    assert!(store.take_job("retention", "b", hour).await.unwrap());
+    world.clock.advance(hour);
+    assert!(store.take_job("retention", "a", hour).await.unwrap(), "b must have died");
+    world.clock.advance(TimeDelta::days(-10));
+    assert!(store.take_job("retention", "b", hour).await.unwrap(), "a lock from the future holds nobody up");
+}
+
+#[tokio::test]
+async fn two_processes_on_one_database_do_no_harm() {
+    let world = world().await;
+    for day in 2..8 {
+        meet(&world, &format!("Meeting {day}"), day).await;
+    }
+    let one = world.app("ada").clone();
+    // Another process: its own connections, gates and pace; the same file and keys.
+    let mut other = one.clone();
+    other.store =
+        crate::store::Store::open_existing(one.store.path(), one.vault.clone(), one.clock.clone()).await.unwrap();
+    other.gates = Default::default();
+    let user = world.people["ada"].user;
+    for _ in 0..3 {
+        let (a, b) = futures::join!(tick(&one, user, Mode::Apply), tick(&other, user, Mode::Apply));
+        for done in [a, b] {
+            assert!(
+                done.unwrap().outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done | Outcome::Skipped(_)))
+            );
+        }
+    }
+    settle(&world).await;
+    assert_eq!((titles(&world, "home").await.len(), titles(&world, "globex").await.len()), (6, 6));
+}
+
+/// An installation that a demo left behind.
+struct Kept {
+    dir: tempfile::TempDir,
+}
+
+impl Kept {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("kept");
+        let ran = run(&["demo", "--once", "--keep", at.to_str().unwrap()], &[]).await;
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        Kept { dir }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join("kept").join(name).to_str().unwrap().to_owned()
+    }
+
+    async fn run(&self, args: &[&str]) -> Ran {
+        let (database, key) = (self.path("calendar-sync.db"), self.path("secrets/encryption.key"));
+        run(args, &[("DATABASE_PATH", &database), ("ENCRYPTION_KEY_FILE", &key)]).await
+    }
+}
+
+#[tokio::test]
+async fn restoring_verifies_before_it_replaces_and_starts_paused() {
+    let kept = Kept::new().await;
+    let (copy, database) = (kept.path("copy.db"), kept.path("calendar-sync.db"));
+    let ran = kept.run(&["backup", &copy]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(kept.run(&["backup", &copy]).await.code, 1, "it replaces nothing");
+    let before = fs::read(&database).unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = kept.path(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let whole = fs::read(&copy).unwrap();
+    let mut damaged = whole.clone();
+    for byte in &mut damaged[8192..] {
+        *byte ^= 0x5a;
+    }
+    let other = Kept::new().await;
+    let foreign = other.path("calendar-sync.db");
+    for (path, code) in [
+        (kept.path("nowhere.db"), 2),
+        (file("letter.db", b"Dear Sir or Madam, this is no database at all."), 4),
+        (file("empty.db", b""), 4),
+        (file("cut.db", &whole[..whole.len() / 2]), 4),
+        (file("damaged.db", &damaged), 4),
+        (foreign, 3),
+    ] {
+        let ran = kept.run(&["restore", &path]).await;
+        assert_eq!((ran.code, ran.err.lines().count()), (code, 1), "{path}: {}", ran.err);
+        assert_eq!(fs::read(&database).unwrap(), before, "{path}");
+    }
+    let held = lock::hold(database.as_ref()).unwrap();
+    assert_eq!(kept.run(&["restore", &copy]).await.code, 5, "while a service runs");
+    drop(held);
+    let ran = kept.run(&["restore", &copy]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("paused") && ran.out.contains("before-restore-"), "{}", ran.out);
+    let plan = kept.run(&["plan", "--all"]).await;
+    assert!(plan.out.contains("it is paused"), "{}{}", plan.out, plan.err);
+    let names =
+        fs::read_dir(kept.dir.path().join("kept")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.collect();
+    assert!(names.iter().any(|name| name.starts_with("calendar-sync.db.before-restore-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("restoring")), "{names:?}");
+}
