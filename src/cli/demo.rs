@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Do one reconcile of everybody, print it and what every calendar then shows, and end
     #[arg(long)]
     once: bool,
+    /// After the first sync only keep the emulator running: `busybridge serve` from another terminal does the rest
+    #[arg(long, conflicts_with = "once", requires = "keep")]
+    hands_off: bool,
     /// Use this calendar export instead of the prepared consultancy: the first is the consultant's main calendar, each further
     /// one a client's; one more client and a personal calendar are added
     #[arg(long = "ics", value_name = "FILE")]
@@ -107,7 +110,8 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
         return Err(Failure::failed("a second plan is not empty; this is a defect of BusyBridge"));
     }
     if !arguments.once {
-        watch(&app, &users, &google, &settings, out).await?;
+        let followed = if arguments.hands_off { &[][..] } else { &users };
+        watch(&app, followed, &google, &settings, out).await?;
     }
     app.store.close().await;
     Ok(0)
@@ -180,10 +184,11 @@ async fn watch(
     print(
         out,
         &format!(
-            "Google emulator at {origin}; changes there are carried over within seconds. To look and to act from another \
+            "Google emulator at {origin}; changes there are carried over {}. To look and to act from another \
              terminal:\n  export DATABASE_PATH={} ENCRYPTION_KEY_FILE={} GOOGLE_ISSUER_URL={origin} \
              GOOGLE_CALENDAR_API_URL={origin}/calendar/v3\n  busybridge plan --all\n  curl -H 'Authorization: Bearer \
              dev:ada@acme.example' {origin}/calendar/v3/calendars/primary/events\nPress Ctrl-C to stop.\n",
+            if users.is_empty() { "by `busybridge serve`" } else { "within seconds" },
             settings.database.display(),
             settings.key_file.display(),
         ),
