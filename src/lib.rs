@@ -22,7 +22,7 @@
 //! ```text
 //!  L4   cli        web        emulator            operators, people and Google, and a stand-in for Google
 //!  L3   controller                                the loop; where effects are put in order
-//!  L2   google     store ──► vault                one foreign thing each
+//!  L2   google     store ──► vault   mail ──► pages  one foreign thing each
 //!  L1   planner                                   the decisions
 //!  L0   model                                     the nouns; its page is the glossary
 //! ```
@@ -65,7 +65,9 @@ mod cli;
 mod controller;
 mod emulator;
 mod google;
+mod mail;
 mod model;
+mod pages;
 mod planner;
 mod store;
 #[cfg(test)]

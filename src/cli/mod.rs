@@ -9,6 +9,7 @@ pub mod demo;
 pub mod emulator;
 pub mod flow;
 pub mod history;
+mod mail;
 pub mod reconcile;
 mod serve;
 pub mod settings;
@@ -82,6 +83,10 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Puts a copy in the place of the database; verifies it first, keeps what was there, and starts paused
     Restore(backup::RestoreArguments),
+    /// Settles how mails are sent, and tries it
+    Mail(mail::MailArguments),
+    /// Lists alerts, or settles who wants which
+    Alerts(mail::AlertsArguments),
     /// Runs the Google emulator alone
     Emulator(emulator::Arguments),
     /// Measures planning on this machine
@@ -157,6 +162,10 @@ pub async fn run(
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
         Command::Backup(arguments) => backup::backup(&arguments, &settings, out).await,
         Command::Restore(arguments) => backup::restore(&arguments, &settings, out).await,
+        Command::Mail(arguments) => {
+            mail::mail(&arguments, env.get("SMTP_PASSWORD").map(String::as_str), &settings, out).await
+        }
+        Command::Alerts(arguments) => mail::alerts(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, out),
     };

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     google::{client::Watch, error::GoogleError},
-    model::secret::Secret,
+    model::{id::UserId, secret::Secret},
     planner::channels::{self, ChannelStep},
     store::{
         StoreError,
@@ -34,6 +34,8 @@ const LIFE: TimeDelta = TimeDelta::days(7);
 pub struct Done {
     pub opened: usize,
     pub closed: usize,
+    /// Calendars that have a channel.
+    pub well: Vec<(UserId, i64)>,
     /// Calendars for which no channel could be opened, and how often in a row.
     pub refused: BTreeMap<i64, u32>,
 }
@@ -99,7 +101,9 @@ pub async fn bring_in_order(
             ChannelStep::Drop(number) => app.store.drop_channel(*number).await?,
         }
     }
-    bell.know(if steps.is_empty() { rows } else { app.store.channels().await? });
+    let rows = if steps.is_empty() { rows } else { app.store.channels().await? };
+    done.well = rows.iter().map(|row| (row.user, row.calendar)).collect();
+    bell.know(rows);
     Ok(done)
 }
 

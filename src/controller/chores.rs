@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | channels | every 5 minutes, and when calendars come or go | opens, renews and closes webhook channels |
 //! | tokens | every 30 minutes | renews access tokens that end before the next time |
+//! | mail | every minute | sends the mails that wait |
 //! | backup | daily at 02:10 | copies the database into `backups` beside it; keeps 7 daily, 2 weekly, 6 monthly copies |
 //! | retention | daily at 03:00 | forgets what is old |
 //! | check | daily at 03:30 | looks whether the database is sound |
+//! | stale-alerts | daily at 04:00 | removes mails and alerts that are over since a week |
 //!
 //! Daily chores run at their time in the zone of the installation, once a day, however often the clocks change. A chore that fails
 //! is tried again at its next time; none keeps a tick waiting. Each may run in two processes without harm.
@@ -21,9 +23,11 @@ use super::upkeep;
 pub enum Chore {
     Channels,
     Tokens,
+    Mail,
     Backup,
     Retention,
     Check,
+    StaleAlerts,
 }
 
 /// When a chore is done.
@@ -37,24 +41,34 @@ pub enum Timetable {
 
 impl Chore {
     /// All chores.
-    pub const ALL: &[Chore] = &[Chore::Channels, Chore::Tokens, Chore::Backup, Chore::Retention, Chore::Check];
+    pub const ALL: &[Chore] = &[
+        Chore::Channels,
+        Chore::Tokens,
+        Chore::Mail,
+        Chore::Backup,
+        Chore::Retention,
+        Chore::Check,
+        Chore::StaleAlerts,
+    ];
 
     /// The word for logs and locks.
     pub fn word(self) -> &'static str {
         match self {
             Chore::Channels => "channels",
             Chore::Tokens => "tokens",
+            Chore::Mail => "mail",
             Chore::Backup => "backup",
             Chore::Retention => upkeep::RETENTION,
             Chore::Check => "check",
+            Chore::StaleAlerts => "stale-alerts",
         }
     }
 
     /// How long another process waits for one that died at it; none: it needs no lock.
     pub fn lease(self) -> Option<TimeDelta> {
         match self {
-            Chore::Channels | Chore::Tokens => None,
-            Chore::Backup | Chore::Retention | Chore::Check => Some(TimeDelta::hours(2)),
+            Chore::Channels | Chore::Tokens | Chore::Mail => None,
+            Chore::Backup | Chore::Retention | Chore::Check | Chore::StaleAlerts => Some(TimeDelta::hours(2)),
         }
     }
 
@@ -63,9 +77,11 @@ impl Chore {
         match self {
             Chore::Channels => Timetable::Every(TimeDelta::minutes(5)),
             Chore::Tokens => Timetable::Every(TimeDelta::minutes(30)),
+            Chore::Mail => Timetable::Every(TimeDelta::minutes(1)),
             Chore::Backup => Timetable::Daily(2, 10),
             Chore::Retention => Timetable::Daily(3, 0),
             Chore::Check => Timetable::Daily(3, 30),
+            Chore::StaleAlerts => Timetable::Daily(4, 0),
         }
     }
 }

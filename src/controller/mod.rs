@@ -10,6 +10,7 @@
 //! ```
 
 pub mod accounts;
+pub mod alerts;
 pub mod apply;
 pub mod bell;
 pub mod channels;

@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::{
-    App, accounts,
+    App, accounts, alerts,
     bell::Bell,
     channels,
     chores::{self, Chore, Timetable},
@@ -154,6 +154,8 @@ struct Known {
     rounds: u32,
     /// Ticks in a row that came to nothing.
     trouble: u32,
+    /// Somebody was told that its ticks fail.
+    alarmed: bool,
     /// The first ring that has not led to its last write.
     since: Option<Moment>,
 }
@@ -310,6 +312,7 @@ impl Service {
             Ok(Ok(tick)) => {
                 self.desk.health.database(None);
                 self.desk.metrics.tick(word, "done");
+                self.alarm(user, None);
                 self.read(&scope, &tick, now);
                 self.follow(user, lane, &tick, now);
             }
@@ -322,15 +325,36 @@ impl Service {
                     self.desk.health.database(Some(error));
                 }
                 error!(user.id = %user, "a tick failed: {failure}");
+                let told = match &failure {
+                    TickError::Unsound(_) => "a plan failed its own check and was not carried out".into(),
+                    other => other.to_string(),
+                };
+                self.alarm(user, Some(&told));
                 self.desk.metrics.tick(word, "failed");
                 self.again_later(user, scope, now);
             }
             Err(()) => {
                 error!(user.id = %user, "a tick panicked; this is a defect of BusyBridge. The other users go on");
                 self.desk.metrics.tick(word, "panicked");
+                self.alarm(user, Some("a tick met a defect and was given up; it is tried again later"));
                 self.again_later(user, scope, now);
             }
         }
+    }
+
+    /// Tells admins that a user's ticks fail, or that they do no more. Nobody waits for it.
+    fn alarm(&mut self, user: UserId, detail: Option<&str>) {
+        let Some(known) = self.users.get_mut(&user) else { return };
+        if detail.is_none() && !std::mem::take(&mut known.alarmed) {
+            return;
+        }
+        known.alarmed = detail.is_some();
+        let (app, detail) = (self.app.clone(), detail.map(str::to_owned));
+        tokio::spawn(async move {
+            if let Err(error) = alerts::system(&app, Some(user), detail.as_deref()).await {
+                error!("an alert could not be noted: {error}");
+            }
+        });
     }
 
     /// Notes what reading came to: when each calendar is read again, and what its channel is worth.
@@ -589,8 +613,11 @@ impl Service {
                 }
                 let done = match chore {
                     Chore::Channels => {
-                        channels::bring_in_order(&app, &desk.bell, webhook.as_deref(), &doubted).await.map(|_| ())
+                        let done = channels::bring_in_order(&app, &desk.bell, webhook.as_deref(), &doubted).await?;
+                        alerts::after_channels(&app, &done).await
                     }
+                    Chore::Mail => alerts::deliver(&app).await.map(|_| ()),
+                    Chore::StaleAlerts => app.store.forget_alerts().await.map(|_| ()),
                     Chore::Tokens => accounts::refresh_ahead(&app).await.map(|_| ()),
                     Chore::Backup => upkeep::back_up(&app).await.map(|_| ()),
                     Chore::Retention => upkeep::forget(&app, began, uptime).await.map(|_| ()),

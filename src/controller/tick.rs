@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{error, info};
 
 use super::{
-    App, apply,
+    App, alerts, apply,
     observe::{self, Reading},
     queue::Scope,
     standing,
@@ -92,6 +92,9 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
         Mode::Apply | Mode::DryRun => observe::observe(app, &user, &extent.scope, mode == Mode::Apply).await?,
         Mode::Offline => Reading { freshness: observe::as_of_last_time(app, &user).await?, news: BTreeSet::new() },
     };
+    if mode == Mode::Apply {
+        alerts::after_reading(app, user.id, &freshness).await?;
+    }
     let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;
     let mut plan = planner::plan(&snapshot);
     let findings = planner::check::check(&snapshot, &plan);

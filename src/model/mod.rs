@@ -21,8 +21,11 @@
 //! | *refusal* | Google would not take a step; it is tried again later, or when what is asked changes |
 //! | *wish*, *desired* | what should stand under an item |
 //! | *snapshot*, *plan*, *step*, *held*, *outcome* | all that is known; all that will be done; one of it; what waits; how it went |
+//! | *alert*, *condition* | what only a person can mend; that it is wrong now |
+//! | *channel* | where Google rings when a calendar changes |
 //! | *tick* | observe, plan, apply, settle: once for one user |
 
+pub mod alert;
 pub mod body;
 pub mod calendar;
 pub mod channel;
@@ -35,5 +38,6 @@ pub mod mapping;
 pub mod plan;
 pub mod run;
 pub mod secret;
+pub mod smtp;
 pub mod snapshot;
 pub mod tokens;

@@ -39,6 +39,7 @@
 //! with it, and an exception that is cancelled, declined or free is *desired absent*, which at Google is a cancelled instance,
 //! not nothing. No rule is ever expanded.
 
+pub mod alerts;
 pub mod approval;
 pub mod channels;
 pub mod check;

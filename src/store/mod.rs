@@ -11,6 +11,7 @@
 //! * a row of the mirror never goes back to an older version, and is never deleted while its calendar is connected;
 //! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
 
+pub mod alerts;
 pub mod calendars;
 pub mod channels;
 mod flows;

@@ -1,9 +1,17 @@
-//! What the installation has settled for itself, by name: so far, which keys it was made with.
+//! What the installation has settled for itself, by name: which keys it was made with, and how mails are sent.
 
 use sqlx::SqliteConnection;
 
-use super::{Attempt, StoreError};
-use crate::vault::KeyCheck;
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Store, StoreError};
+use crate::{
+    model::{
+        secret::Secret,
+        smtp::{Security, Smtp},
+    },
+    vault::{KeyCheck, Place},
+};
 
 const ENCRYPTION_CHECK: &str = "key_check.encryption";
 const INSTANCE_CHECK: &str = "key_check.instance";
@@ -62,3 +70,68 @@ pub(super) async fn remember_keys(
     }
     Ok(())
 }
+
+const SMTP: &str = "smtp";
+
+/// A mail server as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredSmtp {
+    host: String,
+    port: u16,
+    security: String,
+    user: Option<String>,
+    password: Option<String>,
+    from: String,
+}
+
+impl Store {
+    /// The mail server; none: none is set.
+    pub async fn smtp(&self) -> Result<Option<Smtp>, StoreError> {
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT value_encrypted FROM settings WHERE key = ?")
+            .bind(SMTP)
+            .fetch_optional(&self.reader)
+            .await
+            .when("looking for the mail server")?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let text = self.open_text(&PLACE, &sealed)?;
+        let broken = || StoreError::Format { table: "settings" };
+        let StoredSmtp { host, port, security, user, password, from } =
+            serde_json::from_str(text.reveal()).map_err(|_| broken())?;
+        let security = Security::from_word(&security).ok_or_else(broken)?;
+        Ok(Some(Smtp { host, port, security, user, password: password.map(Secret::new), from }))
+    }
+
+    /// Settles the mail server, or that there is none.
+    pub async fn set_smtp(&self, smtp: Option<&Smtp>) -> Result<(), StoreError> {
+        let Some(Smtp { host, port, security, user, password, from }) = smtp else {
+            sqlx::query("DELETE FROM settings WHERE key = ?")
+                .bind(SMTP)
+                .execute(&self.writer)
+                .await
+                .when("forgetting the mail server")?;
+            return Ok(());
+        };
+        let stored = StoredSmtp {
+            host: host.clone(),
+            port: *port,
+            security: security.word().into(),
+            user: user.clone(),
+            password: password.as_ref().map(|password| password.reveal().clone()),
+            from: from.clone(),
+        };
+        let text = serde_json::to_string(&stored).map_err(|_| StoreError::Format { table: "settings" })?;
+        sqlx::query(
+            "INSERT INTO settings (key, value_encrypted, updated_at) VALUES (?, ?, ?)
+             ON CONFLICT (key) DO UPDATE SET value_encrypted = excluded.value_encrypted, updated_at = excluded.updated_at",
+        )
+        .bind(SMTP)
+        .bind(self.vault.seal(&PLACE, text.as_bytes()))
+        .bind(self.now())
+        .execute(&self.writer)
+        .await
+        .when("storing the mail server")?;
+        Ok(())
+    }
+}
+
+const PLACE: Place = Place { table: "settings", column: "value_encrypted", row: SMTP };

@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod conformance;
 mod invariants;
+mod mail;
 mod operator;
 mod oracle;
 mod planner;

@@ -12,9 +12,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("vault", &["model"]),
     ("store", &["model", "vault"]),
     ("google", &["model"]),
-    ("controller", &["model", "planner", "vault", "store", "google"]),
+    ("pages", &["model"]),
+    ("mail", &["model", "pages"]),
+    ("controller", &["model", "planner", "vault", "store", "google", "mail", "pages"]),
     ("web", &["model", "store", "controller"]),
-    ("cli", &["model", "planner", "vault", "store", "google", "controller", "emulator", "web"]),
+    ("cli", &["model", "planner", "vault", "store", "google", "controller", "emulator", "web", "mail", "pages"]),
     ("emulator", &["model::clock"]),
 ];
 
@@ -35,6 +37,8 @@ const ONE_DOOR: &[(&str, &str)] = &[
     ("aes_gcm_siv", "vault/"),
     ("calcard", "emulator/ics"),
     ("indicatif", "cli/"),
+    ("lettre::", "mail/"),
+    ("minijinja::", "pages/"),
     ("prometheus_client", "controller/metrics"),
 ];
 
