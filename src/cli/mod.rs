@@ -6,6 +6,7 @@
 mod backup;
 pub mod bench;
 pub mod demo;
+mod doctor;
 pub mod emulator;
 pub mod flow;
 pub mod history;
@@ -83,13 +84,15 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Puts a copy in the place of the database; verifies it first, keeps what was there, and starts paused
     Restore(backup::RestoreArguments),
+    /// Looks at everything an installation rests on; one line and one remedy each
+    Doctor(doctor::Arguments),
     /// Settles how mails are sent, and tries it
     Mail(mail::MailArguments),
     /// Lists alerts, or settles who wants which
     Alerts(mail::AlertsArguments),
     /// Runs the Google emulator alone
     Emulator(emulator::Arguments),
-    /// Measures planning on this machine
+    /// Measures on this machine
     Bench(bench::Arguments),
 }
 
@@ -162,12 +165,13 @@ pub async fn run(
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
         Command::Backup(arguments) => backup::backup(&arguments, &settings, out).await,
         Command::Restore(arguments) => backup::restore(&arguments, &settings, out).await,
+        Command::Doctor(arguments) => doctor::run(&arguments, &settings, out).await,
         Command::Mail(arguments) => {
             mail::mail(&arguments, env.get("SMTP_PASSWORD").map(String::as_str), &settings, out).await
         }
         Command::Alerts(arguments) => mail::alerts(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
-        Command::Bench(arguments) => bench::run(&arguments, out),
+        Command::Bench(arguments) => bench::run(&arguments, &settings, out).await,
     };
     match ending {
         Ok(code) => code,

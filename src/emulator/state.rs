@@ -130,6 +130,8 @@ pub struct World {
     pub lists: BTreeMap<(String, String), ListEntry>,
     pub quota: Quota,
     pub push: Push,
+    /// Where each event that changed stands and when it begins, in seconds since 1970, for somebody who measures; none: nobody does.
+    pub feed: Option<Vec<(String, i64)>>,
     last_change: u64,
     last_us: i64,
     last_id: u64,
@@ -146,6 +148,7 @@ impl World {
             lists: BTreeMap::new(),
             quota: Quota::default(),
             push: Push::default(),
+            feed: None,
             last_change: 0,
             last_us: 0,
             last_id: 0,
@@ -217,5 +220,10 @@ impl World {
         let event = fields.clone();
         events.insert(id, Stored { fields, change: self.last_change, updated_us, etag_us: self.last_us });
         push::changed(self, calendar, &event);
+        if let Some(feed) = &mut self.feed {
+            let start = event.get("start").and_then(|start| start["dateTime"].as_str());
+            let at = start.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+            feed.extend(at.map(|at| (calendar.to_owned(), at.timestamp())));
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Attempt, Store, StoreError};
+use chrono::{DateTime, Utc};
+
+use super::{Attempt, Store, StoreError, instant};
 
 /// With less room than this on the disk nothing is begun whose outcome could not be recorded, in bytes.
 pub const ROOM: u64 = 32 << 20;
@@ -25,6 +27,18 @@ impl Store {
         let verdict: String =
             sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.reader).await.when("checking the database")?;
         if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+    }
+
+    /// The newest time that was written down; none: nothing was.
+    pub async fn newest_time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let at: Option<String> = sqlx::query_scalar(
+            "SELECT max(at) FROM (SELECT max(planned_at) AS at FROM plans UNION ALL SELECT max(created_at) FROM sync_log
+                 UNION ALL SELECT max(listed_at) FROM calendar_sync_state UNION ALL SELECT max(created_at) FROM users)",
+        )
+        .fetch_one(&self.reader)
+        .await
+        .when("looking for the newest time")?;
+        at.map(|text| instant("plans", &text)).transpose()
     }
 
     /// Whether what Google is about to be asked could be recorded.

@@ -230,7 +230,7 @@ async fn usage_is_told_on_the_right_stream_with_the_right_code() {
         ("plan", &["--user", "--all", "--offline", "--json"]),
         ("sync", &["--user", "--all", "--days-back", "--days-forward"]),
         ("emulator", &["--listen", "--seed"]),
-        ("bench", &["--events", "--runs"]),
+        ("bench", &["plan", "load"]),
     ] {
         let ran = run(&[command, "--help"], &[]).await;
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");

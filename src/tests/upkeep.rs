@@ -295,3 +295,43 @@ async fn restoring_verifies_before_it_replaces_and_starts_paused() {
     assert!(names.iter().any(|name| name.starts_with("calendar-sync.db.before-restore-")), "{names:?}");
     assert!(!names.iter().any(|name| name.contains("restoring")), "{names:?}");
 }
+
+#[tokio::test]
+async fn the_doctor_tells_each_trouble_with_its_remedy() {
+    let kept = Kept::new().await;
+    let line = |ran: &Ran, name: &str| {
+        let found = ran.out.lines().find(|line| line[3..].trim_start().starts_with(name));
+        found.unwrap_or_else(|| panic!("nothing is said of {name}: {}{}", ran.out, ran.err)).to_owned()
+    };
+    let ran = kept.run(&["doctor", "--offline"]).await;
+    for name in ["settings", "keys", "database", "clock", "set-up", "pause", "disk", "service", "webhooks"] {
+        assert!(line(&ran, name).starts_with('✓'), "{}", ran.out);
+    }
+    // The demo has no mail server; that is all.
+    assert!(line(&ran, "mail").starts_with('✕') && ran.out.ends_with("One thing is wrong.\n"), "{}", ran.out);
+    assert_eq!(ran.code, 1);
+    assert!(!ran.out.contains("ada@"), "{}", ran.out);
+    assert_eq!(kept.run(&["pause"]).await.code, 0);
+    let (held, key) =
+        (lock::hold(kept.path("calendar-sync.db").as_ref()).unwrap(), kept.path("secrets/encryption.key"));
+    let ran = kept.run(&["doctor", "--offline"]).await;
+    assert!(line(&ran, "pause").contains("busybridge resume"), "{}", ran.out);
+    assert!(line(&ran, "service").starts_with('✕'), "it is held and does not answer: {}", ran.out);
+    drop(held);
+    fs::write(&key, "short").unwrap();
+    let ran = kept.run(&["doctor", "--offline"]).await;
+    assert!(line(&ran, "keys").contains("is not base64") && line(&ran, "database").starts_with('✕'), "{}", ran.out);
+    // With Google gone, everything else is told all the same.
+    let ran = run(
+        &["doctor"],
+        &[
+            ("DATABASE_PATH", "/nowhere/at/all.db"),
+            ("ENCRYPTION_KEY_FILE", &key),
+            ("GOOGLE_ISSUER_URL", "http://127.0.0.1:1"),
+            ("GOOGLE_CALENDAR_API_URL", "http://127.0.0.1:1/calendar/v3"),
+        ],
+    )
+    .await;
+    assert!(line(&ran, "disk").starts_with('✕') && line(&ran, "Google").starts_with('✕'), "{}", ran.out);
+    assert!(ran.code == 1 && ran.out.contains("things are wrong"), "{}", ran.out);
+}

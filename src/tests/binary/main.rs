@@ -1,6 +1,8 @@
 //! The real binary, killed: a service under SIGKILL at any moment loses nothing and doubles nothing. A target of its own, because
 //! only such a one is given the program's path.
 
+#![expect(clippy::unwrap_used, reason = "a test says by failing what is wrong")]
+
 use std::{
     collections::BTreeMap,
     fs,

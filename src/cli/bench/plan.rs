@@ -1,4 +1,4 @@
-//! `busybridge bench`: how long planning takes here. Claims about speed are made by this command, never by a test.
+//! How long planning takes here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
-use super::{Ending, Failure};
+use super::super::{Ending, Failure};
 use crate::{
     model::{
         body::{Body, Visibility, When},
