@@ -142,16 +142,18 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
     target.sync_all()
 }
 
-/// Moves the database and its side files away and the restored one into its place.
+/// Keeps what is there under another name, and puts the restored database into its place in one step. What was not merged into the old
+/// file when it was last closed is kept beside it, and must not be found beside the new one.
 fn replace(database: &Path, passing: &Path, before: &Path) -> io::Result<()> {
-    for side in ["-wal", "-shm"] {
-        let (from, to) = (with(database, side), with(before, side));
-        if from.exists() {
-            fs::rename(from, to)?;
-        }
-    }
     if database.exists() {
-        fs::rename(database, before)?;
+        fs::hard_link(database, before)?;
+    }
+    for side in ["-wal", "-shm"] {
+        let from = with(database, side);
+        if from.exists() {
+            fs::copy(&from, with(before, side))?;
+            fs::remove_file(&from)?;
+        }
     }
     fs::rename(passing, database)?;
     let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -131,7 +131,9 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
         Ok(Some(smtp)) => {
             ("mail", Well(format!("through {}:{}; `busybridge mail test ADDRESS` tries it", smtp.host, smtp.port)))
         }
-        Ok(None) => ("mail", Wrong("no mail server is set, so alerts are not sent".into(), "`busybridge mail set`")),
+        Ok(None) => {
+            ("mail", Well("no server is set, so alerts are not sent; `busybridge mail set` settles one".into()))
+        }
         Err(error) => ("mail", Wrong(error.to_string(), remedy(&error))),
     });
     findings.push(("webhooks", webhooks(settings)));

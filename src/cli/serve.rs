@@ -26,8 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A sentence for the operator.
 pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    // First, so that nothing is changed, not even the schema, beside another service or a restore.
+    let _held = match settings.database.exists() {
+        true => Some(lock::hold(&settings.database).map_err(store_failure)?),
+        false => None,
+    };
     let app = open(settings, Clock::system()).await?;
-    let _held = lock::hold(&settings.database).map_err(store_failure)?;
     let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
     let options = Options::new(webhook, settings.zone);
     let begun = |address: SocketAddr| {

@@ -58,6 +58,7 @@ pub async fn undo(app: &App, number: i64, mode: Mode) -> Result<TakenBack, UndoE
     if mode != Mode::Apply || plan.steps.is_empty() {
         return Ok(TakenBack { plan, outcomes: Vec::new(), skipped });
     }
+    app.store.ensure_room().await?;
     let journal = app.store.record_plan(&plan, Some(number)).await?;
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     Ok(TakenBack { plan, outcomes, skipped })

@@ -20,8 +20,6 @@ const WEEKLY: usize = 2;
 const MONTHLY: usize = 6;
 /// How far wall clock and uptime may drift apart before nothing is forgotten by the clock.
 const DRIFT: TimeDelta = TimeDelta::hours(1);
-/// After so long without a run, what the clock says is believed only once the service has seen a day pass.
-const GAP: TimeDelta = TimeDelta::hours(48);
 
 /// The name under which runs of retention are noted.
 pub const RETENTION: &str = "retention";
@@ -88,16 +86,15 @@ fn month(day: &NaiveDate) -> (i32, u32) {
     (day.year(), day.month())
 }
 
-/// Forgets what is old, if the clock is to be believed: `began` is what it showed when the service did, `uptime` what has passed since
-/// by a clock that only goes forward. None: it is not.
+/// Forgets what is old, if the clock is to be believed: it went as far as time did since the service began (`began` is what it showed
+/// then, `uptime` what has passed by a clock that only goes forward), is not behind the last run, and Google's clock agrees.
 ///
 /// # Errors
-/// When our own database fails.
-pub async fn forget(app: &App, began: DateTime<Utc>, uptime: Duration) -> Result<Option<Forgotten>, StoreError> {
+/// When our own database fails; [`StoreError::ClockDoubtful`] when the clock is not to be believed. Nothing is forgotten then.
+pub async fn forget(app: &App, began: DateTime<Utc>, uptime: Duration) -> Result<Forgotten, StoreError> {
     let last = app.store.job_done(RETENTION).await?;
-    if !is_believable(app.clock.now(), began, uptime, last) {
-        warn!("the clock has jumped, so nothing is forgotten by it today");
-        return Ok(None);
+    if !is_believable(app.clock.now(), began, uptime, last, app.google.ahead()) {
+        return Err(StoreError::ClockDoubtful);
     }
     let forgotten = app.store.forget_old().await?;
     info!(
@@ -108,15 +105,19 @@ pub async fn forget(app: &App, began: DateTime<Utc>, uptime: Duration) -> Result
         others = forgotten.others,
         "forgot what is old"
     );
-    Ok(Some(forgotten))
+    Ok(forgotten)
 }
 
-fn is_believable(now: DateTime<Utc>, began: DateTime<Utc>, uptime: Duration, last: Option<DateTime<Utc>>) -> bool {
+fn is_believable(
+    now: DateTime<Utc>,
+    began: DateTime<Utc>,
+    uptime: Duration,
+    last: Option<DateTime<Utc>>,
+    ahead_of_google: Option<TimeDelta>,
+) -> bool {
     let uptime = TimeDelta::from_std(uptime).unwrap_or(TimeDelta::MAX);
-    let drift = (now - began) - uptime;
-    let steady = drift <= DRIFT && drift >= -DRIFT;
-    let gap = last.map(|last| now - last);
-    steady && gap.is_none_or(|gap| gap >= TimeDelta::zero() && (gap <= GAP || uptime >= TimeDelta::hours(23)))
+    let close = |drift: TimeDelta| drift <= DRIFT && drift >= -DRIFT;
+    close((now - began) - uptime) && last.is_none_or(|last| last <= now) && ahead_of_google.is_some_and(close)
 }
 
 #[cfg(test)]
@@ -129,23 +130,24 @@ mod tests {
     fn a_clock_that_jumped_makes_nothing_forgotten() {
         let began: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
         let hours = TimeDelta::hours;
-        for (now, uptime, last, believable) in [
-            (1, 1, None, true),
-            (24, 24, Some(0), true),
-            (1, 1, Some(-23), true),
-            // The service was off for a week: it waits for a day that it has seen.
-            (1, 1, Some(-168), false),
-            (24, 24, Some(-168), true),
+        for (now, uptime, last, google, believable) in [
+            (1, 1, None, Some(0), true),
+            (24, 24, Some(0), Some(0), true),
+            (1, 1, Some(-168), Some(0), true),
             // The clock went ten years ahead, or back, while the service ran.
-            (24 + 87_600, 24, Some(0), false),
-            (24 - 87_600, 24, Some(0), false),
-            (22, 24, Some(0), false),
+            (24 + 87_600, 24, Some(0), Some(87_600), false),
+            (24 - 87_600, 24, Some(0), Some(-87_600), false),
+            (22, 24, Some(0), Some(-2), false),
+            // It was wrong from the beginning, or nobody can say.
+            (24, 24, Some(0), Some(87_600), false),
+            (24, 24, Some(0), None, false),
             // It is earlier than the last run.
-            (1, 1, Some(5), false),
+            (1, 1, Some(5), Some(0), false),
         ] {
             let uptime = Duration::from_secs(uptime * 3600);
-            let last = last.map(|last| began + hours(last));
-            assert_eq!(is_believable(began + hours(now), began, uptime, last), believable, "{now} {uptime:?} {last:?}");
+            let (last, ahead) = (last.map(|last| began + hours(last)), google.map(hours));
+            let found = is_believable(began + hours(now), began, uptime, last, ahead);
+            assert_eq!(found, believable, "{now} {uptime:?} {last:?} {google:?}");
         }
     }
 

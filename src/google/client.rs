@@ -146,6 +146,11 @@ impl Client {
         named.insert(digest(access.reveal()), account);
     }
 
+    /// How far our clock is ahead of Google's, by its last answer; none: it has not answered.
+    pub fn ahead(&self) -> Option<TimeDelta> {
+        self.transport.time().map(|time| self.clock.now() - time)
+    }
+
     /// The day's requests so far.
     pub fn spend(&self) -> Spend {
         lock(&self.budget).spend(self.clock.now())

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Method, header};
 use tracing::debug;
 use url::Url;
@@ -35,6 +36,8 @@ pub(super) struct Request {
 pub(super) struct Transport {
     http: reqwest::Client,
     calls: Arc<Mutex<Tally>>,
+    /// What time Google had, and when we heard it.
+    date: Arc<Mutex<Option<(DateTime<Utc>, Instant)>>>,
 }
 
 /// Calls by method and status; status 0 is no answer.
@@ -64,12 +67,18 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| GoogleError::Setup(error.to_string()))?;
-        Ok(Transport { http, calls: Arc::default() })
+        Ok(Transport { http, calls: Arc::default(), date: Arc::default() })
     }
 
     /// Calls so far, attempts that failed included, by method and status; status 0 is no answer.
     pub(super) fn tally(&self) -> Tally {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What time it is by the last answer; none: there was none.
+    pub(super) fn time(&self) -> Option<DateTime<Utc>> {
+        let date = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        date.and_then(|(at, heard)| Some(at + TimeDelta::from_std(heard.elapsed()).ok()?))
     }
 
     /// The body of a successful answer.
@@ -91,6 +100,10 @@ impl Transport {
         let mut answer = message.send().await.map_err(unreachable)?;
         let status = answer.status();
         counted.status = status.as_u16();
+        let date = answer.headers().get(header::DATE).and_then(|v| v.to_str().ok());
+        if let Some(date) = date.and_then(|text| DateTime::parse_from_rfc2822(text).ok()) {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date.to_utc(), Instant::now()));
+        }
         let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let mut content = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(unreachable)? {

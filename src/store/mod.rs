@@ -83,6 +83,8 @@ pub enum StoreError {
         "the disk is nearly full, so nothing is begun that could not be recorded. Free some space; the service goes on by itself"
     )]
     NoRoom,
+    #[error("the clock of this machine is not to be believed, so nothing is forgotten by it. Set it, best by NTP")]
+    ClockDoubtful,
     #[error("there is a file {0} already; nothing was written. Choose another name")]
     Exists(PathBuf),
     #[error("another process serves the database {0} already. Stop that one first, or leave the work to it")]
@@ -181,7 +183,7 @@ impl Store {
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
-        if let Err(error) = prepare(&writer, &vault, &clock).await {
+        if let Err(error) = prepare(&writer, path, &vault, &clock).await {
             writer.close().await;
             return Err(error);
         }
@@ -258,7 +260,7 @@ fn begins_as_database(path: &Path) -> io::Result<bool> {
 }
 
 /// Everything that must hold before the database is used. Nothing is changed before key and soundness are certain.
-async fn prepare(pool: &SqlitePool, vault: &Vault, clock: &Clock) -> Result<(), StoreError> {
+async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -> Result<(), StoreError> {
     let mut connection = pool.acquire().await.when("opening the database")?;
     let connection: &mut SqliteConnection = &mut connection;
     let (journal, synchronous): (String, i64) =
@@ -276,11 +278,46 @@ async fn prepare(pool: &SqlitePool, vault: &Vault, clock: &Clock) -> Result<(), 
         return Err(StoreError::Damaged(verdict));
     }
     settings::refuse_other_keys(connection, &vault.key_check()).await?;
+    keep_before_upgrade(connection, path).await?;
     MIGRATIONS.run(&mut *connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(step) => StoreError::NewerSchema(step),
         error => StoreError::Migration(error),
     })?;
     settings::remember_keys(connection, &vault.key_check(), &stamp(clock.now())).await
+}
+
+/// Keeps a copy of a database of an older schema beside it before it is brought to this version's.
+async fn keep_before_upgrade(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await
+        .when("looking for its schema")?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let has: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut *connection)
+        .await
+        .when("looking for its schema")?;
+    let (Some(has), Some(newest)) = (has, MIGRATIONS.iter().map(|step| step.version).max()) else { return Ok(()) };
+    if has >= newest {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".before-upgrade-{has}"));
+    let copy = PathBuf::from(name);
+    // One of an upgrade that did not come to its end is as good: the schema is as it was.
+    if copy.exists() {
+        return Ok(());
+    }
+    create(&copy).map_err(|error| StoreError::File(copy.clone(), error))?;
+    let text = copy.to_str().ok_or_else(|| StoreError::File(copy.clone(), io::Error::other("its name is no text")))?;
+    sqlx::query("VACUUM INTO ?")
+        .bind(text)
+        .execute(&mut *connection)
+        .await
+        .when("copying the database before an upgrade")?;
+    Ok(())
 }
 
 /// An instant as stored: RFC 3339 in UTC with milliseconds, so that text order is time order.

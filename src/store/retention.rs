@@ -64,13 +64,14 @@ const TOMBSTONES: &str = "DELETE FROM mirror_events WHERE rowid IN (
     SELECT old.rowid FROM mirror_events AS old
     JOIN client_calendars AS calendar ON calendar.id = old.client_calendar_id
     WHERE old.state = 'tombstone' AND old.gone_at < ?1
-        -- An instance goes with its series.
+        -- An instance stays as long as its series stands.
         AND (old.series_event_id IS NULL OR NOT EXISTS (SELECT 1 FROM mirror_events AS series
-            WHERE series.client_calendar_id = old.client_calendar_id AND series.event_id = old.series_event_id))
+            WHERE series.client_calendar_id = old.client_calendar_id AND series.event_id = old.series_event_id
+                AND series.state <> 'tombstone'))
         -- Instances that are still there name it.
         AND NOT EXISTS (SELECT 1 FROM mirror_events AS instance
             WHERE instance.client_calendar_id = old.client_calendar_id AND instance.series_event_id = old.event_id
-                AND instance.slot IS NOT NULL)
+                AND instance.slot IS NOT NULL AND instance.state <> 'tombstone')
         -- We remember something of it, as origin or as ours.
         AND NOT EXISTS (SELECT 1 FROM event_mappings AS mapping WHERE mapping.user_id = calendar.user_id
             AND (mapping.origin_google_calendar_id = calendar.google_calendar_id AND mapping.origin_event_id IN (old.event_id, old.series_event_id)

@@ -69,6 +69,19 @@ impl Store {
         sqlx::query(limit).execute(&self.writer).await.expect("a limit");
     }
 
+    /// Makes the schema that of the version before.
+    #[cfg(test)]
+    pub async fn undo_last_migration(&self) {
+        for statement in [
+            "DROP TABLE alerts",
+            "DROP TABLE alert_queue",
+            "DROP TABLE alert_preferences",
+            "DELETE FROM _sqlx_migrations WHERE version = 8",
+        ] {
+            sqlx::query(statement).execute(&self.writer).await.expect("the last migration made these");
+        }
+    }
+
     /// Writes a consistent copy of the database to a new file that its owner alone may read. It appears whole or not at all.
     ///
     /// # Errors
@@ -81,6 +94,13 @@ impl Store {
         let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = to.file_name().ok_or_else(|| cannot(io::Error::other("it names no file")))?;
         let passing = parent.join(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
+        // Copies must not be what fills the disk.
+        let size = fs::metadata(&self.path).map_or(0, |file| file.len());
+        if room(&passing).is_ok_and(|free| free < size + ROOM) {
+            return Err(StoreError::NoRoom);
+        }
+        // Of a process that died at it.
+        let _ = fs::remove_file(&passing);
         let copied = self.copy_to(&passing).await;
         let landed = match copied {
             Ok(()) => land(&passing, to, parent).map_err(cannot),

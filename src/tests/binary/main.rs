@@ -166,6 +166,87 @@ async fn killed_fifty_times_at_any_moment_the_service_loses_and_doubles_nothing(
     assert!(fs::metadata(&demo.env["DATABASE_PATH"]).is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn at_debug_level_no_log_figure_or_answer_tells_a_title_an_address_or_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Demo::start(&directory.path().join("kept"));
+    let mut wanted = 0;
+    for (n, account) in
+        ["ada@acme.example", "ada@globex.example", "ada@gmail.example", "bob@initech.example"].into_iter().enumerate()
+    {
+        let body = json!({
+            "summary": "Canary title", "description": "Canary description", "location": "Canary place",
+            "attendees": [{"email": account, "responseStatus": "accepted"}, {"email": "canary@guests.example"}],
+            "start": {"dateTime": format!("2031-03-04T{:02}:00:00Z", 8 + n)}, "end": {"dateTime": format!("2031-03-04T{:02}:30:00Z", 8 + n)},
+        });
+        demo.call(account, "POST", "", body).await;
+        wanted += usize::from(account.starts_with("ada@a") || account.starts_with("ada@gl"));
+    }
+    // Trouble of several kinds, so that failures are told, too.
+    for fault in [
+        json!({"kind": "status", "status": 400, "reason": "invalid", "method": "POST", "path": "/events", "account": "ada@globex.example", "times": 2}),
+        json!({"kind": "status", "status": 503, "query": "singleEvents=false", "times": 2}),
+        json!({"kind": "status", "status": 403, "reason": "rateLimitExceeded", "method": "POST", "path": "/events", "account": "bob@initech.example", "times": 1}),
+        json!({"kind": "status", "status": 401, "reason": "authError", "account": "bob@gmail.example"}),
+    ] {
+        let url = format!("{}/_emulator/faults", demo.google);
+        let request = demo.http.post(url).header("content-type", "application/json").body(fault.to_string());
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for format in ["text", "json"] {
+        let log = directory.path().join(format!("{format}.log"));
+        let child = Command::new(BINARY)
+            .arg("serve")
+            .envs(&demo.env)
+            .env("LISTEN", port.to_string())
+            .env("LOG_LEVEL", "debug")
+            .env("LOG_FORMAT", format)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn();
+        let service = Process(child.unwrap());
+        let begun = Instant::now();
+        let ready = async || {
+            let answer = demo.http.get(format!("http://{port}/metrics")).send().await;
+            let text = match answer {
+                Ok(answer) => answer.text().await.unwrap(),
+                Err(_) => String::new(),
+            };
+            text.contains("busybridge_ticks_total{")
+        };
+        while !ready().await || demo.shown("ada@home.example", "Canary title").await.len() < wanted {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "the service does not work: {}",
+                fs::read_to_string(&log).unwrap()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let mut told = fs::read_to_string(&log).unwrap();
+        for path in ["health", "ready", "metrics", "nowhere", "api/webhooks/google-calendar"] {
+            told.push_str(&demo.http.get(format!("http://{port}/{path}")).send().await.unwrap().text().await.unwrap());
+        }
+        drop(service);
+        for args in [&["doctor"][..], &["alerts"], &["plan", "--all"], &["mail", "show"]] {
+            let output = Command::new(BINARY).args(args).envs(&demo.env).output().unwrap();
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            // A plan names its user, who asked for it, and no more.
+            told.push_str(&text.replace("ada@home.example", "").replace("bob@home.example", ""));
+        }
+        assert!(told.contains("asked Google"), "the log says enough: {told}");
+        assert!(format == "json" || told.contains("a step failed"), "the log says enough: {told}");
+        for canary in ["Canary", "canary", "@", "dev:", "demo-secret", "Bearer"] {
+            let line = told.lines().find(|line| line.contains(canary));
+            assert_eq!(line, None, "{canary} is told");
+        }
+        if format == "json" {
+            let lines = fs::read_to_string(&log).unwrap();
+            assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "each line is JSON");
+        }
+    }
+}
+
 #[test]
 fn a_second_service_on_the_same_database_is_refused_and_the_first_goes_on() {
     let directory = tempfile::tempdir().unwrap();
