@@ -17,6 +17,17 @@
 //!   9 settle     when to look again                                    controller::settle
 //! ```
 //!
+//! # The service
+//!
+//! ```text
+//!   webhooks ──► bell ──┐
+//!   timetable ──────────┼──► queue, one slot for each user ──► ticks, some at once ──► what follows
+//!   roster ─────────────┘     controller::queue                controller::service
+//!   chores: channels, tokens, mail, copies, what is forgotten  controller::chores
+//! ```
+//!
+//! A tick reads only the calendars that rang or are due; the others count as last seen. Polling is the promise, push the hint.
+//!
 //! # Layers
 //!
 //! ```text

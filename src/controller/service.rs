@@ -37,7 +37,7 @@ use super::{
     upkeep,
 };
 use crate::{
-    google::budget::{self, Class, Spend},
+    google::budget::{Class, Spend},
     model::{
         calendar::{Freshness, Why},
         id::UserId,
@@ -526,7 +526,10 @@ impl Service {
         self.first = false;
         self.desk.metrics.calendars.set(i64::try_from(self.calendars.len()).unwrap_or(i64::MAX));
         let intervals = self.calendars.values().map(|calendar| polling::interval(&calendar.record, wall));
-        self.stretch = polling::stretch(intervals, budget::DAY);
+        let Spend { forecast, budget, .. } = self.app.google.spend();
+        // What else is going on counts, too: a day that would be spent too early is polled less.
+        let busy = i64::try_from(forecast.saturating_mul(100) / budget.max(1)).unwrap_or(i64::MAX);
+        self.stretch = polling::stretch(intervals, budget).max(busy.min(polling::STRETCH_MAX));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::America::Los_Angeles;
 
 /// Requests a day.
-pub const DAY: u64 = 900_000;
+const DAY: u64 = 900_000;
 /// Of these, what backfill may take.
 const BACKFILL: u64 = DAY / 4;
 /// Beyond these, what reading may take.

@@ -18,8 +18,8 @@ const PROOF: TimeDelta = TimeDelta::hours(24);
 const TRUST: TimeDelta = TimeDelta::days(3);
 /// The part of a day's requests, in percent, that polling may take; the rest is for changes.
 const SHARE: i64 = 60;
-/// The dearest polling there is, in seconds; slower than this is no polling.
-const SLOWEST: i64 = 6 * 3600;
+/// Intervals are stretched so far at most, in percent: from five minutes to six hours. Slower than this is no polling.
+pub const STRETCH_MAX: i64 = 7200;
 
 /// How a calendar's channel has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn stretch(intervals: impl IntoIterator<Item = TimeDelta>, budget: u64) -> i
     let asked: i64 = intervals.into_iter().map(|each| day * 1000 / each.num_seconds().max(1)).sum();
     let allowed = i64::try_from(budget).unwrap_or(i64::MAX / 1000).saturating_mul(SHARE) / 100;
     let percent = asked / 10 / allowed.max(1);
-    percent.clamp(100, SLOWEST * 100 / UNPROVED.num_seconds())
+    percent.clamp(100, STRETCH_MAX)
 }
 
 /// When a calendar is read next: `interval` stretched, up to a tenth sooner or later by `salt`, and away from the full hour.

@@ -21,9 +21,11 @@ use salvo::{
     catcher::Catcher,
     conn::{Acceptor, TcpListener},
     http::StatusCode,
-    request_id::RequestId,
+    request_id::{RequestId, RequestIdDepotExt},
     server::ServerHandle,
 };
+
+use tracing::debug;
 
 use crate::{controller::service::Desk, model::clock::Clock};
 
@@ -78,6 +80,7 @@ pub async fn serve(front: Front, listen: SocketAddr) -> io::Result<Running> {
 fn service(front: Front) -> Service {
     let routes = Router::new()
         .hoop(RequestId::new())
+        .hoop(tell)
         .hoop(CatchPanic::new())
         .hoop(plain_headers)
         .hoop(affix_state::inject(front))
@@ -86,6 +89,16 @@ fn service(front: Front) -> Service {
         .push(Router::with_path("ready").get(operator::ready))
         .push(Router::with_path("metrics").get(operator::metrics));
     Service::new(routes).catcher(Catcher::new(Bare))
+}
+
+/// One line a request, by its id; paths and headers may be anything, and are left out.
+#[salvo::handler]
+async fn tell(req: &mut salvo::Request, depot: &mut Depot, res: &mut salvo::Response, ctrl: &mut FlowCtrl) {
+    let id = depot.request_id().unwrap_or_default().to_owned();
+    let method = req.method().clone();
+    ctrl.call_next(req, depot, res).await;
+    let status = res.status_code.map_or(200, |status| status.as_u16());
+    debug!(request.id = id, method = %method, status, "answered a request");
 }
 
 /// What every answer carries.
