@@ -132,8 +132,10 @@ pub fn permit(calendar_id: &str, actor: &str, old: Option<&Object>, new: &mut Ob
 /// Extended properties count over all copies (F03): what the copies on other calendars hold privately.
 pub fn private_load(world: &World, calendar_id: &str, event: &Object) -> (usize, usize) {
     let (Some(uid), series) = (event.get("iCalUID"), event.get("originalStartTime")) else { return (0, 0) };
-    let others = world.calendars.values().filter(|c| c.id != calendar_id).flat_map(|c| c.events.values());
+    let places = uid.as_str().and_then(|uid| world.uids.get(uid));
+    let others = places.into_iter().flatten().filter(|(calendar, _)| calendar != calendar_id);
     others
+        .filter_map(|(calendar, id)| world.calendars.get(calendar)?.events.get(id))
         .filter(|s| s.fields.get("iCalUID") == Some(uid) && s.fields.get("originalStartTime") == series)
         .map(|s| validate::property_load(&s.fields, &["private"]))
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))

@@ -2,7 +2,7 @@
 //!
 //! Events are plain JSON objects with Google's field names. Nothing here knows our model, our markers or our ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -129,6 +129,8 @@ pub struct World {
     /// Each account's calendar list: entries by account and calendar id.
     pub lists: BTreeMap<(String, String), ListEntry>,
     pub quota: Quota,
+    /// Where events of an `iCalUID` stand or stood: calendar and id.
+    pub uids: BTreeMap<String, BTreeSet<(String, String)>>,
     pub push: Push,
     /// Where each event that changed stands and when it begins, in seconds since 1970, for somebody who measures; none: nobody does.
     pub feed: Option<Vec<(String, i64)>>,
@@ -147,6 +149,7 @@ impl World {
             calendars: BTreeMap::new(),
             lists: BTreeMap::new(),
             quota: Quota::default(),
+            uids: BTreeMap::new(),
             push: Push::default(),
             feed: None,
             last_change: 0,
@@ -217,6 +220,9 @@ impl World {
             Some(old) if !touch => old.updated_us,
             _ => self.last_us,
         };
+        if let Some(uid) = fields.get("iCalUID").and_then(Value::as_str) {
+            self.uids.entry(uid.to_owned()).or_default().insert((calendar.to_owned(), id.clone()));
+        }
         let event = fields.clone();
         events.insert(id, Stored { fields, change: self.last_change, updated_us, etag_us: self.last_us });
         push::changed(self, calendar, &event);
