@@ -154,6 +154,8 @@ struct Known {
     rounds: u32,
     /// Ticks in a row that came to nothing.
     trouble: u32,
+    /// The last tick left work for later. Until that is done every tick of this user is backfill, also one that our own writes ring for.
+    backlog: bool,
     /// Somebody was told that its ticks fail.
     alarmed: bool,
     /// The first ring that has not led to its last write.
@@ -314,7 +316,7 @@ impl Service {
                 self.desk.metrics.tick(word, "done");
                 self.alarm(user, None);
                 self.read(&scope, &tick, now);
-                self.follow(user, lane, &tick, now);
+                self.follow(user, &tick, now);
             }
             Ok(Err(TickError::NoUser)) => {
                 self.users.remove(&user);
@@ -382,7 +384,7 @@ impl Service {
     }
 
     /// What a tick asks for next.
-    fn follow(&mut self, user: UserId, lane: Lane, tick: &Tick, now: Moment) {
+    fn follow(&mut self, user: UserId, tick: &Tick, now: Moment) {
         let mut wrote = false;
         for (step, outcome) in tick.plan.steps.iter().zip(&tick.outcomes).filter(|(step, _)| step.action.writes()) {
             wrote |= *outcome == Outcome::Done;
@@ -399,18 +401,19 @@ impl Service {
         {
             self.desk.metrics.propagation.observe((now - since).as_secs_f64());
         }
+        known.backlog = tick.left > 0;
         let (rounds, trouble) = (known.rounds, known.trouble);
         match next {
-            Next::AtOnce if rounds <= ROUNDS => self.queue.ring(user, now, lane, Scope::all()),
-            Next::AtOnce => self.queue.ring(user, now + back_off(trouble, user), lane, Scope::all()),
+            Next::AtOnce if rounds <= ROUNDS => self.ring(user, now, Scope::all()),
+            Next::AtOnce => self.ring(user, now + back_off(trouble, user), Scope::all()),
             Next::After(wait) => {
                 let wait = wait.to_std().unwrap_or_default().max(back_off(trouble, user));
-                self.queue.ring(user, now + wait, lane, Scope::all());
+                self.ring(user, now + wait, Scope::all());
             }
             Next::OnChange => {}
         }
         if tick.left > 0 {
-            self.queue.ring(user, now, Lane::Backfill, Scope::nothing());
+            self.ring(user, now, Scope::nothing());
         }
     }
 
@@ -418,7 +421,14 @@ impl Service {
         let Some(known) = self.users.get_mut(&user) else { return };
         known.trouble = known.trouble.saturating_add(1);
         let wait = back_off(known.trouble, user);
-        self.queue.ring(user, now + wait, Lane::Live, scope);
+        self.ring(user, now + wait, scope);
+    }
+
+    /// Asks for a tick of a user, in the lane in which they are.
+    fn ring(&mut self, user: UserId, at: Moment, scope: Scope) {
+        let backlog = self.users.get(&user).is_some_and(|known| known.backlog);
+        let lane = if backlog { Lane::Backfill } else { Lane::Live };
+        self.queue.ring(user, at, lane, scope);
     }
 
     /// Takes the marks that rings have left.
@@ -434,7 +444,7 @@ impl Service {
                     calendar.unannounced = None;
                 }
             }
-            self.queue.ring(mark.user, now + self.options.gather, Lane::Live, mark.scope);
+            self.ring(mark.user, now + self.options.gather, mark.scope);
         }
     }
 
@@ -452,7 +462,9 @@ impl Service {
             }
             let full = calendar.full <= wall;
             let scope = if full { Scope::full(*number) } else { Scope::one(*number) };
-            self.queue.ring(calendar.user, now, Lane::Live, scope);
+            let backlog = self.users.get(&calendar.user).is_some_and(|known| known.backlog);
+            let lane = if backlog { Lane::Backfill } else { Lane::Live };
+            self.queue.ring(calendar.user, now, lane, scope);
             let interval = polling::interval(&calendar.record, wall);
             let at = polling::next(wall, interval, self.stretch, salt(*number));
             calendar.next = now + (at - wall).to_std().unwrap_or_default();
