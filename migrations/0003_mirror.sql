@@ -1,6 +1,6 @@
 -- Events as Google last told them, so that a tick can compare everything without asking for everything again.
 --
--- A row is never deleted while its calendar is connected. A tombstone is proof that an event is gone; a suspect was missing
+-- While its calendar is connected, only a tombstone is ever forgotten, a month after and when nothing refers to it. A tombstone is proof that an event is gone; a suspect was missing
 -- from a full listing, proves nothing and counts as present. What an event says is sealed; ids, versions and whose event it
 -- is stay readable, because queries and operators need them.
 

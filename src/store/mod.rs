@@ -8,7 +8,8 @@
 //!
 //! * what events say and all secrets are sealed by the vault, each bound to its row; ids, times and flags are plain;
 //! * the mirror and its cursor change in one transaction, and only onward from the cursor the listing began with;
-//! * a row of the mirror never goes back to an older version, and is never deleted while its calendar is connected;
+//! * a row of the mirror never goes back to an older version; while its calendar is connected only a tombstone is ever forgotten, a
+//!   month after, and when nothing refers to it ([`retention`]);
 //! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
 
 pub mod alerts;
