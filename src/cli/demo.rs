@@ -212,7 +212,7 @@ async fn watch(
 async fn enrol(app: &App, consultant: &Consultant) -> Result<User, Failure> {
     let mut user = None;
     for (email, name, role) in &consultant.accounts {
-        let grant = browser::sign_in(app, CLIENT_ID, CLIENT_SECRET, email, *role).await?;
+        let grant = browser::sign_in(&app.oauth, CLIENT_ID, CLIENT_SECRET, email, *role).await?;
         let id = match &user {
             Some(id) => *id,
             None => {

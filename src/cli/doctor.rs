@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Ending, Failure, assemble, settings::Settings};
 use crate::{
     controller::{App, accounts},
+    google::error::GoogleError,
     model::clock::Clock,
     store::{Store, StoreError, lock, upkeep},
     vault::Vault,
@@ -59,7 +60,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
         }
     }
     findings.push(("disk", disk(settings)));
-    findings.push(("service", service(settings).await));
+    findings.push(("service", service(settings, arguments.offline).await));
     if !arguments.offline {
         findings.push(("Google", google(settings, &clock).await));
     }
@@ -117,11 +118,20 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
         Ok(_) => ("clock", Well(format!("{}", app.clock.now().format("%Y-%m-%d %H:%M UTC")))),
         Err(error) => ("clock", Wrong(error.to_string(), "see the database")),
     });
-    findings.push(match app.store.organization().await {
-        Ok(Some(organization)) => ("set-up", Well(format!("done for {}", organization.domain))),
-        Ok(None) => ("set-up", Wrong("it was never finished".into(), "open the address of the service and finish it")),
-        Err(error) => ("set-up", Wrong(error.to_string(), remedy(&error))),
-    });
+    match app.store.organization().await {
+        Ok(Some(organization)) => {
+            findings.push(("set-up", Well(format!("done for {}", organization.domain))));
+            if !offline {
+                let known = app.oauth.knows_client(&organization.client_id, &organization.client_secret).await;
+                findings.push(("client", client(known)));
+            }
+        }
+        Ok(None) => {
+            let todo = "open the address of the service and finish it";
+            findings.push(("set-up", Wrong("it was never finished".into(), todo)));
+        }
+        Err(error) => findings.push(("set-up", Wrong(error.to_string(), remedy(&error)))),
+    }
     findings.push(match app.store.is_paused().await {
         Ok(true) => ("pause", Wrong("everything is paused".into(), "`busybridge resume` when you are ready")),
         Ok(false) => ("pause", Well("nothing is paused as a whole".into())),
@@ -141,18 +151,29 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
     for user in users {
         let Ok(tokens) = app.store.tokens_of(user.id).await else { continue };
         for token in tokens {
-            // Asked as a tick would ask; a token that still lasts asks nobody.
+            // An access token may outlive the consent for an hour; only a new one proves it.
             let answer = match (offline, app.store.account(token).await) {
                 (_, Err(error)) => Some(error.to_string()),
                 (_, Ok(None)) => None,
                 (true, Ok(Some(account))) => account.ended.map(|why| why.sentence().to_owned()),
-                (false, Ok(Some(_))) => accounts::access(app, token).await.err().map(|error| error.to_string()),
+                (false, Ok(Some(_))) => accounts::renewed(app, token).await.err().map(|error| error.to_string()),
             };
             if let Some(trouble) = answer {
                 let what = format!("account {} of user {}: {trouble}", token.0, user.id);
                 findings.push(("accounts", Wrong(what, "its person signs in again and leaves all boxes ticked")));
             }
         }
+    }
+}
+
+fn client(known: Result<bool, GoogleError>) -> Finding {
+    match known {
+        Ok(true) => Well("Google knows the client id and its secret".into()),
+        Ok(false) => Wrong(
+            "Google does not accept the client id and secret".into(),
+            "look at them in the Google Cloud console, and set those that stand there",
+        ),
+        Err(error) => Wrong(error.to_string(), "try again in some minutes"),
     }
 }
 
@@ -181,11 +202,15 @@ fn disk(settings: &Settings) -> Finding {
 }
 
 /// Whether a service runs, and is well.
-async fn service(settings: &Settings) -> Finding {
+async fn service(settings: &Settings, offline: bool) -> Finding {
     let mut answer = Vec::new();
     let told = super::serve::health(settings, &mut answer).await;
     let held = matches!(lock::hold(&settings.database), Err(StoreError::Served(_)));
     match (told, held) {
+        (Ok(_), true) if !offline && !is_reached(&settings.public_url).await => Wrong(
+            format!("runs at {}, but {} does not lead there", settings.listen, settings.public_url),
+            "check PUBLIC_URL, the name's address, and the proxy and its certificate",
+        ),
         (Ok(_), true) => Well(format!("runs at {}, and is well", settings.listen)),
         (Ok(_), false) => Wrong(
             format!("something answers at {}, but no service has this database", settings.listen),
@@ -194,6 +219,13 @@ async fn service(settings: &Settings) -> Finding {
         (Err(failure), true) => Wrong(failure.sentence, "look at its log; LISTEN must be the same here and there"),
         (Err(_), false) => Well("does not run".into()),
     }
+}
+
+/// Whether a BusyBridge answers at this address.
+async fn is_reached(address: &str) -> bool {
+    let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return false };
+    let Ok(answer) = http.get(format!("{address}/health")).send().await else { return false };
+    matches!(answer.text().await.as_deref(), Ok("ok\n"))
 }
 
 /// Whether Google answers, and what time it has.
@@ -212,8 +244,17 @@ async fn google(settings: &Settings, clock: &Clock) -> Finding {
     if !answer.status().is_success() {
         return Wrong(format!("its sign-in answers with status {}", answer.status().as_u16()), CONNECTION);
     }
-    if http.get(settings.api.clone()).send().await.is_err() {
-        return Wrong("its Calendar API does not answer".into(), CONNECTION);
+    let mut api = settings.api.clone();
+    if let Ok(mut path) = api.path_segments_mut() {
+        path.extend(["users", "me", "calendarList"]);
+    }
+    // Who does not say who asks is told so by the API itself, and by nothing that stands in its place.
+    match http.get(api).send().await.map(|answer| answer.status().as_u16()) {
+        Ok(401 | 403) => {}
+        Ok(status) => {
+            return Wrong(format!("its Calendar API answers with status {status} to anybody"), CONNECTION);
+        }
+        Err(_) => return Wrong("its Calendar API does not answer".into(), CONNECTION),
     }
     match date.map(|date| (clock.now() - date).abs()) {
         Some(drift) if drift > DRIFT => Wrong(

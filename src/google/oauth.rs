@@ -233,6 +233,28 @@ impl OAuth {
         })
     }
 
+    /// Whether Google knows this client id and secret: a refresh token that never was is refused for itself, and a client for
+    /// itself, before.
+    ///
+    /// # Errors
+    /// When Google cannot be reached, or answers neither.
+    pub async fn knows_client(&self, client_id: &str, client_secret: &Secret<String>) -> Result<bool, GoogleError> {
+        let url = self.discovery().await?.token_endpoint;
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", "none"),
+            ("client_id", client_id),
+            ("client_secret", client_secret.reveal()),
+        ];
+        let request = post("oauth.client", url, &form);
+        match self.throttle.retry(|| self.transport.send(request.clone())).await {
+            Err(GoogleError::Revoked) => Ok(true),
+            Err(GoogleError::Refused { status: 400 | 401 | 403, .. }) => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => Err(GoogleError::Nonsense("a refresh token that never was is accepted")),
+        }
+    }
+
     /// Gives a permission back (RFC 7009). What Google does not know any more is given back already.
     ///
     /// # Errors

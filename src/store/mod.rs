@@ -37,7 +37,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -144,6 +144,8 @@ pub struct Store {
     vault: Arc<Vault>,
     clock: Clock,
     path: PathBuf,
+    /// Bytes that have to be free on the disk.
+    spare: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -190,7 +192,8 @@ impl Store {
         }
         let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
         let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
-        Ok(Store { writer, reader, vault, clock, path: path.to_owned() })
+        let spare = Arc::new(AtomicU64::new(upkeep::ROOM));
+        Ok(Store { writer, reader, vault, clock, path: path.to_owned(), spare })
     }
 
     /// Lets all connections go; the write-ahead log is then merged into the file.

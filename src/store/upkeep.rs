@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
 };
 
 use chrono::{DateTime, Utc};
@@ -47,7 +48,7 @@ impl Store {
     /// [`StoreError::DiskFull`] when there is too little room.
     pub async fn ensure_room(&self) -> Result<(), StoreError> {
         match room(&self.path) {
-            Ok(free) if free < ROOM => Err(StoreError::NoRoom),
+            Ok(free) if free < self.spare.load(Ordering::Relaxed) => Err(StoreError::NoRoom),
             // A file system that does not say lets us find out.
             Ok(_) | Err(_) => {
                 // A limit of the file itself is told by a write alone. It changes nothing.
@@ -61,12 +62,57 @@ impl Store {
         }
     }
 
+    /// So many bytes have to be free on the disk, instead of [`ROOM`].
+    #[cfg(test)]
+    pub fn spare(&self, bytes: u64) {
+        self.spare.store(bytes, Ordering::Relaxed);
+    }
+
     /// Lets the file grow by so many pages and no more.
     #[cfg(test)]
     pub async fn limit_pages(&self, more: i64) {
         let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.writer).await.expect("a count");
         let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages + more));
         sqlx::query(limit).execute(&self.writer).await.expect("a limit");
+    }
+
+    /// Lets the disk be full at the `nth` row that any transaction changes from now on; none: it has room.
+    #[cfg(test)]
+    pub async fn full_at(&self, nth: Option<u32>) {
+        let mut connection = self.writer.acquire().await.expect("a connection");
+        let tables: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+                .fetch_all(&mut *connection)
+                .await
+                .expect("tables");
+        let mut statements = vec!["PRAGMA max_page_count = 1000000".to_owned()];
+        for table in &tables {
+            statements
+                .extend(["INSERT", "UPDATE", "DELETE"].map(|on| format!("DROP TRIGGER IF EXISTS full_{table}_{on}")));
+        }
+        statements.push("DROP TABLE IF EXISTS temp.fullness".into());
+        if let Some(nth) = nth {
+            statements.push("CREATE TABLE IF NOT EXISTS main.ballast (b)".into());
+            statements.push("CREATE TEMP TABLE fullness AS SELECT 0 AS rows".into());
+            // More than there is room for, in the statement that is at work.
+            statements.extend(tables.iter().flat_map(|table| {
+                ["INSERT", "UPDATE", "DELETE"].map(|on| {
+                    format!(
+                        "CREATE TEMP TRIGGER full_{table}_{on} BEFORE {on} ON main.{table} BEGIN
+                             UPDATE fullness SET rows = rows + 1;
+                             INSERT INTO ballast SELECT zeroblob(90000000) FROM fullness WHERE rows = {nth};
+                         END"
+                    )
+                })
+            }));
+        }
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *connection).await.expect("a statement");
+        }
+        drop(connection);
+        if nth.is_some() {
+            self.limit_pages(2000).await;
+        }
     }
 
     /// Makes the schema that of the version before.
@@ -96,7 +142,7 @@ impl Store {
         let passing = parent.join(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
         // Copies must not be what fills the disk.
         let size = fs::metadata(&self.path).map_or(0, |file| file.len());
-        if room(&passing).is_ok_and(|free| free < size + ROOM) {
+        if room(&passing).is_ok_and(|free| free < size.saturating_add(self.spare.load(Ordering::Relaxed))) {
             return Err(StoreError::NoRoom);
         }
         // Of a process that died at it.

@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod conformance;
+mod doctor;
 mod invariants;
 mod mail;
 mod operator;

@@ -11,8 +11,13 @@ use super::{
     world::{Place, World},
 };
 use crate::{
-    emulator,
-    model::{calendar::Role, id::CalendarId, secret::Secret, tokens::Tokens},
+    cli::demo::browser::sign_in,
+    emulator::{
+        self,
+        oauth::{DEMO_CLIENT, DEMO_SECRET},
+    },
+    google::{Endpoints, oauth::OAuth},
+    model::{calendar::Role, clock::Clock, id::CalendarId, secret::Secret},
     store::{Store, people::NewUser, tokens::AccountKind},
     vault::Vault,
 };
@@ -20,15 +25,17 @@ use crate::{
 const ADA: &str = "ada@home.example";
 
 /// An installation on disk, and its Google.
-struct Installed {
-    world: World,
-    dir: TempDir,
+pub(super) struct Installed {
+    pub world: World,
+    pub dir: TempDir,
 }
 
 impl Installed {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut world = World::new().await;
+        // Commands look at the machine's clock.
+        let clock = Clock::system();
+        let mut world = World::at(emulator::settings::Settings::default(), clock.clone()).await;
         let place = |id: &str, role| Place { id: id.into(), account: id.into(), role };
         let places = [
             ("home", place(ADA, Role::Main)),
@@ -36,21 +43,17 @@ impl Installed {
             ("globex", place("ada@globex.example", Role::Client)),
         ];
         let vault = Arc::new(Vault::create(&dir.path().join("encryption.key")).unwrap());
-        let clock = crate::model::clock::Clock::system();
         let store = Store::open(&dir.path().join("calendar-sync.db"), vault, clock.clone()).await.unwrap();
-        store.set_organization("home.example", "client", &Secret::new("secret".into())).await.unwrap();
+        store.set_organization("home.example", DEMO_CLIENT, &Secret::new(DEMO_SECRET.into())).await.unwrap();
         let new = NewUser { email: ADA.into(), subject: "1001".into(), name: "Ada".into(), admin: true };
         let user = store.add_user(new).await.unwrap();
+        let api = format!("{}/calendar/v3", world.origin()).parse().unwrap();
+        let oauth = OAuth::new(Endpoints::new(world.origin().parse().unwrap(), api).unwrap(), clock).unwrap();
         for (name, place) in &places {
             world.reach(place);
             let kind = if place.role == Role::Main { AccountKind::Home } else { AccountKind::Client };
-            let tokens = Tokens {
-                access: Secret::new(format!("dev:{}", place.account)),
-                refresh: Secret::new("none".into()),
-                expires: clock.now() + chrono::TimeDelta::days(365),
-                scopes: String::new(),
-            };
-            let token = store.put_token(user, kind, &place.account, &tokens).await.unwrap();
+            let grant = sign_in(&oauth, DEMO_CLIENT, DEMO_SECRET, &place.account, place.role).await.unwrap();
+            let token = store.put_token(user, kind, &place.account, &grant.tokens).await.unwrap();
             let id = CalendarId::from(place.id.as_str());
             store.connect_calendar(user, token, &id, name, place.role, "Europe/Vienna").await.unwrap();
         }
@@ -60,14 +63,23 @@ impl Installed {
         Installed { world, dir }
     }
 
-    async fn run(&self, args: &[&str]) -> Ran {
-        let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
+    pub fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The database, as a service would open it.
+    pub async fn store(&self) -> Store {
+        let vault = Arc::new(Vault::load(self.path("encryption.key").as_ref()).unwrap());
+        Store::open_existing(self.path("calendar-sync.db").as_ref(), vault, Clock::system()).await.unwrap()
+    }
+
+    pub async fn run(&self, args: &[&str]) -> Ran {
         let api = format!("{}/calendar/v3", self.world.origin());
         run(
             args,
             &[
-                ("DATABASE_PATH", &path("calendar-sync.db")),
-                ("ENCRYPTION_KEY_FILE", &path("encryption.key")),
+                ("DATABASE_PATH", &self.path("calendar-sync.db")),
+                ("ENCRYPTION_KEY_FILE", &self.path("encryption.key")),
                 ("GOOGLE_ISSUER_URL", &self.world.origin()),
                 ("GOOGLE_CALENDAR_API_URL", &api),
             ],
@@ -75,17 +87,17 @@ impl Installed {
         .await
     }
 
-    async fn well(&self, args: &[&str]) -> String {
+    pub async fn well(&self, args: &[&str]) -> String {
         let ran = self.run(args).await;
         assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
         ran.out
     }
 
-    async fn meeting(&self, calendar: &str, id: &str, title: &str) {
+    pub async fn meeting(&self, calendar: &str, id: &str, title: &str) {
         let start = chrono::TimeDelta::days(1);
         // The process looks at the machine's clock.
         let at = |hours: i64| {
-            let now = crate::model::clock::Clock::system().now();
+            let now = Clock::system().now();
             json!({"dateTime": (now + start + chrono::TimeDelta::hours(hours)).to_rfc3339()})
         };
         let body = json!({"id": id, "summary": title, "start": at(0), "end": at(1)});
@@ -93,7 +105,7 @@ impl Installed {
         assert_eq!(status, 200, "{answer}");
     }
 
-    async fn titles(&self, calendar: &str) -> Vec<String> {
+    pub async fn titles(&self, calendar: &str) -> Vec<String> {
         let items = self.world.all_items(calendar, "/events?maxResults=2500").await;
         let mut titles: Vec<String> = items
             .iter()
@@ -137,6 +149,43 @@ async fn everything_is_purged_without_a_database_from_tokens_and_keys_alone() {
     // Another installation's keys open none of them, and touch nothing.
     fs::write(file, "[]").unwrap();
     assert_eq!(installed.run(&["purge", "--tokens", file]).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_restored_copy_waits_for_a_word_and_then_comes_to_the_same_end() {
+    let installed = Installed::new().await;
+    installed.meeting("acme", "abide", "Stays").await;
+    installed.meeting("acme", "leave", "Goes").await;
+    installed.well(&["sync", "--user", ADA]).await;
+    let copy = installed.path("copy.db");
+    installed.well(&["backup", &copy]).await;
+    // Life goes on after the copy was made.
+    installed.meeting("acme", "begin", "Comes").await;
+    let renamed = json!({"summary": "Stays, renamed"});
+    assert_eq!(installed.world.as_person("acme", "PATCH", "/events/abide", renamed).await.0, 200);
+    assert_eq!(installed.world.as_person("acme", "DELETE", "/events/leave", Value::Null).await.0, 204);
+    installed.well(&["sync", "--user", ADA]).await;
+    let expected = (installed.titles("home").await, installed.titles("globex").await);
+    assert_eq!((expected.0.as_slice(), expected.1.len()), (&["Comes".to_owned(), "Stays, renamed".into()][..], 2));
+    let writes = || emulator::with(&installed.world.core, |core| core.writes.len());
+    let before = writes();
+    installed.well(&["restore", &copy]).await;
+    // Paused: nothing is written, whoever asks.
+    installed.meeting("acme", "later", "While it waits").await;
+    let asked = writes();
+    assert_eq!(asked, before + 1, "the person's own");
+    let silent = installed.well(&["sync", "--user", ADA]).await;
+    assert!(silent.contains("0 changes made"), "{silent}");
+    assert_eq!(writes(), asked);
+    installed.well(&["resume"]).await;
+    installed.well(&["sync", "--user", ADA]).await;
+    installed.well(&["sync", "--user", ADA]).await;
+    assert_eq!(installed.titles("home").await, ["Comes", "Stays, renamed", "While it waits"]);
+    assert_eq!(installed.titles("globex").await.len(), 3);
+    let deleted =
+        emulator::with(&installed.world.core, |core| core.writes[asked..].iter().any(|w| w.method == "DELETE"));
+    assert!(!deleted, "nothing is deleted for having been forgotten");
+    installed.well(&["plan", "--user", ADA]).await;
 }
 
 #[tokio::test]

@@ -431,5 +431,25 @@ async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
             // Tomorrow blocks are put back as patiently as today.
             world.clock.advance(TimeDelta::hours(25));
         }
+        age(&mut world, &mut dice, &history).await;
+    }
+}
+
+/// Months pass; what is forgotten meanwhile changes no plan, neither before Google is asked again nor after (reliability S15).
+async fn age(world: &mut World, dice: &mut Dice, history: &str) {
+    let user = world.people["ada"].user;
+    for _ in 0..3 {
+        world.clock.advance(TimeDelta::days(10 + i64::try_from(dice.roll(50)).unwrap()));
+        let app = world.app("ada");
+        let before = tick(app, user, Mode::Offline).await.unwrap().plan;
+        let fresh = tick(app, user, Mode::DryRun).await.unwrap().plan;
+        let forgotten = app.store.forget_old().await.unwrap();
+        let after = tick(app, user, Mode::Offline).await.unwrap().plan;
+        assert_eq!((&after.steps, &after.held), (&before.steps, &before.held), "{forgotten:?}{history}");
+        let told = tick(app, user, Mode::DryRun).await.unwrap().plan;
+        assert_eq!((&told.steps, &told.held), (&fresh.steps, &fresh.held), "{forgotten:?}{history}");
+        assert!(!told.steps.iter().any(|step| step.action.writes()), "age asks for nothing: {:?}{history}", told.steps);
+        let person = app.store.user(user).await.unwrap().unwrap();
+        assert_eq!(settle_down(app, &person).await.unwrap().failed, 0, "{history}");
     }
 }

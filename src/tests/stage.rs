@@ -211,7 +211,7 @@ impl Stage {
                 let place = self.world.place(first).clone();
                 let app = self.world.app(&person);
                 let id = "busybridge-demo.apps.googleusercontent.com";
-                let grant = sign_in(app, id, "demo-secret", &place.account, place.role).await;
+                let grant = sign_in(&app.oauth, id, "demo-secret", &place.account, place.role).await;
                 let grant = grant.unwrap_or_else(|failure| panic!("{}", failure.sentence));
                 let user = self.world.people[&person].user;
                 let kind = AccountKind::Home;

@@ -89,7 +89,10 @@ impl World {
     }
 
     pub async fn with_settings(settings: Settings) -> Self {
-        let clock = Clock::manual(beginning());
+        Self::at(settings, Clock::manual(beginning())).await
+    }
+
+    pub async fn at(settings: Settings, clock: Clock) -> Self {
         let core: Shared = Arc::new(Mutex::new(Core::new(state::World::new(settings, clock.clone()))));
         let running = serve(core.clone(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let browser = reqwest::Client::builder().build().unwrap();

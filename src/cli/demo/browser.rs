@@ -7,8 +7,7 @@ use url::Url;
 
 use crate::{
     cli::Failure,
-    controller::App,
-    google::oauth::{Grant, SCOPES_READ, SCOPES_WRITE},
+    google::oauth::{Grant, OAuth, SCOPES_READ, SCOPES_WRITE},
     model::{calendar::Role, secret::Secret},
 };
 
@@ -17,7 +16,7 @@ use crate::{
 /// # Errors
 /// A sentence for the operator.
 pub async fn sign_in(
-    app: &App,
+    oauth: &OAuth,
     client_id: &str,
     client_secret: &str,
     email: &str,
@@ -26,7 +25,7 @@ pub async fn sign_in(
     let scopes = if role == Role::Personal { SCOPES_READ } else { SCOPES_WRITE };
     // Nothing listens there: the answer is read off the redirection.
     let redirect = "http://127.0.0.1:1/auth/callback";
-    let pending = app.oauth.authorization(client_id, scopes, Some(email), redirect).await.map_err(Failure::failed)?;
+    let pending = oauth.authorization(client_id, scopes, Some(email), redirect).await.map_err(Failure::failed)?;
     let browser = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(10))
@@ -42,5 +41,5 @@ pub async fn sign_in(
     }
     let code = value("code").ok_or_else(|| Failure::failed(format!("the emulator refused {email}")))?;
     let secret = Secret::new(client_secret.to_owned());
-    app.oauth.exchange(client_id, &secret, &pending, &code).await.map_err(Failure::failed)
+    oauth.exchange(client_id, &secret, &pending, &code).await.map_err(Failure::failed)
 }
