@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
@@ -28,6 +29,9 @@ use crate::{
 
 /// What channels are asked to live; Google may give less.
 const LIFE: TimeDelta = TimeDelta::days(7);
+
+/// Channels that are opened or closed at once.
+const AT_ONCE: usize = 4;
 
 /// What came of bringing channels in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,34 +81,53 @@ pub async fn bring_in_order(
     let rows = app.store.channels().await?;
     let planned: Vec<_> = rows.iter().map(ChannelRow::planned).collect();
     let steps = channels::plan(&wanting, &planned, app.clock.now());
+    let (quiet, address) = (steps.is_empty(), address.unwrap_or_default());
+    let work = steps.into_iter().map(|step| one(app, step, &rows, address));
+    // One account that Google keeps waiting holds up no other.
+    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
     let mut done = Done::default();
-    for step in &steps {
-        if app.stop.is_asked() {
-            break;
-        }
-        let row = |number: &i64| rows.iter().find(|row| row.number == *number);
-        match step {
-            ChannelStep::Open(calendar) => match open(app, *calendar, address.unwrap_or_default()).await {
-                Ok(()) => done.opened += 1,
-                Err(ChannelError::Store(error) | ChannelError::Access(AccessError::Store(error))) => return Err(error),
-                Err(error) => {
-                    let tries = refused(app, *calendar, &error).await?;
-                    done.refused.insert(*calendar, tries);
-                }
-            },
-            ChannelStep::Close(number) => {
-                if let Some(row) = row(number) {
-                    close(app, row).await?;
-                    done.closed += 1;
-                }
+    while let Some(came) = work.next().await {
+        match came? {
+            Came::Opened => done.opened += 1,
+            Came::Closed => done.closed += 1,
+            Came::Refused(calendar, tries) => {
+                done.refused.insert(calendar, tries);
             }
-            ChannelStep::Drop(number) => app.store.drop_channel(*number).await?,
+            Came::Nothing => {}
         }
     }
-    let rows = if steps.is_empty() { rows } else { app.store.channels().await? };
+    drop(work);
+    let rows = if quiet { rows } else { app.store.channels().await? };
     done.well = rows.iter().map(|row| (row.user, row.calendar)).collect();
     bell.know(rows);
     Ok(done)
+}
+
+/// What came of one step.
+enum Came {
+    Opened,
+    Closed,
+    /// The calendar, and how often in a row.
+    Refused(i64, u32),
+    Nothing,
+}
+
+async fn one(app: &App, step: ChannelStep, rows: &[ChannelRow], address: &str) -> Result<Came, StoreError> {
+    if app.stop.is_asked() {
+        return Ok(Came::Nothing);
+    }
+    match step {
+        ChannelStep::Open(calendar) => match open(app, calendar, address).await {
+            Ok(()) => Ok(Came::Opened),
+            Err(ChannelError::Store(error) | ChannelError::Access(AccessError::Store(error))) => Err(error),
+            Err(error) => Ok(Came::Refused(calendar, refused(app, calendar, &error).await?)),
+        },
+        ChannelStep::Close(number) => match rows.iter().find(|row| row.number == number) {
+            Some(row) => close(app, row).await.map(|()| Came::Closed),
+            None => Ok(Came::Nothing),
+        },
+        ChannelStep::Drop(number) => app.store.drop_channel(number).await.map(|()| Came::Nothing),
+    }
 }
 
 async fn open(app: &App, calendar: i64, address: &str) -> Result<(), ChannelError> {
