@@ -28,6 +28,8 @@ CREATE TABLE users (
     tell_guests INTEGER NOT NULL DEFAULT 0 CHECK (tell_guests IN (0, 1)),
     -- Grows whenever what is wanted changes, so that a plan made before is not carried out after.
     generation INTEGER NOT NULL DEFAULT 0,
+    -- When the person signed in last; none: never.
+    signed_in_at TEXT,
     created_at TEXT NOT NULL
 ) STRICT;
 

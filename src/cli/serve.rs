@@ -3,17 +3,18 @@
 use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::signal;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Ending, Failure, open, settings::Settings, store_failure};
+use super::{Ending, Failure, assemble, open, settings::Settings, store_failure};
 use crate::{
     controller::{
         App,
         service::{self, Desk, Options},
     },
     model::clock::Clock,
-    store::lock,
-    web::{self, Front},
+    store::{Store, lock},
+    vault::Vault,
+    web::{self, Front, Limits},
 };
 
 /// The path at which Google's notifications arrive.
@@ -31,7 +32,8 @@ pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending 
         true => Some(lock::hold(&settings.database).map_err(store_failure)?),
         false => None,
     };
-    let app = open(settings, Clock::system()).await?;
+    let fresh = Vault::is_absent(&settings.key_file) && !settings.database.exists();
+    let app = if fresh { begin(settings).await? } else { open(settings, Clock::system()).await? };
     let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
     let options = Options::new(webhook, settings.zone);
     let begun = |address: SocketAddr| {
@@ -41,18 +43,27 @@ pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending 
         .and_then(|()| out.flush())
         .map_err(Failure::failed)
     };
-    run(app, options, settings.listen, asked_to_stop(), begun).await?;
+    run(app, options, settings, asked_to_stop(), begun).await?;
     Ok(0)
 }
 
-/// The service on `listen`, until `end`. `begun` is told where it listens.
+/// The first start: keys and database are made. Everything else is settled by the set-up.
+async fn begin(settings: &Settings) -> Result<App, Failure> {
+    let vault = Vault::create(&settings.key_file).map_err(|error| Failure { code: 3, sentence: error.to_string() })?;
+    let vault = Arc::new(vault);
+    let store = Store::open(&settings.database, vault.clone(), Clock::system()).await.map_err(store_failure)?;
+    info!("keys and database are made");
+    assemble(settings, store, vault, Clock::system())
+}
+
+/// The service at the settings' address, until `end`. `begun` is told where it listens.
 ///
 /// # Errors
 /// A sentence for the operator.
 pub async fn run(
     app: App,
     options: Options,
-    listen: SocketAddr,
+    settings: &Settings,
     end: impl Future<Output = ()>,
     begun: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -61,9 +72,18 @@ pub async fn run(
     let refresh = Arc::new(move |desk: &Desk| {
         desk.metrics.google(&google.tally(), &google.spend_figures(), google.waiting().len())
     });
-    let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh };
-    let mut site = web::serve(front, listen).await.map_err(Failure::failed)?;
+    let configured = app.store.organization().await.map_err(Failure::failed)?.is_some();
+    let limits = Limits::new(settings.trusted_proxies.clone());
+    let (key_file, prefill) = (settings.key_file.clone(), settings.client.clone());
+    let front = Front::new(app.clone(), desk.clone(), refresh, limits, key_file, prefill, configured);
+    let token = front.gate.token().filter(|_| !configured);
+    let mut site = web::serve(front, settings.listen).await.map_err(Failure::failed)?;
     begun(site.address)?;
+    if let Some(token) = token {
+        // What follows # reaches no server and no log of one.
+        let link = format!("{}/setup/unlock#{}", settings.public_url, token.reveal());
+        warn!("this installation is not set up. Open {link} within an hour; the setup token is {}", token.reveal());
+    }
     let (stop, store) = (app.stop.clone(), app.store.clone());
     let mut service = std::pin::pin!(service::serve(app, desk, options));
     let served = tokio::select! {

@@ -1,11 +1,19 @@
 //! What the environment sets: read whole, checked whole, all mistakes told at once. Nothing of it changes while we run.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::{google::Endpoints, model::snapshot::Policy};
+use crate::{
+    google::Endpoints,
+    model::{secret::Secret, snapshot::Policy},
+};
 
 /// The environment's settings (product description, "The contract that outsiders rely on").
 #[derive(Clone, Debug)]
@@ -25,6 +33,10 @@ pub struct Settings {
     pub prefix: String,
     pub issuer: Url,
     pub api: Url,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What the set-up begins with.
+    pub client: Option<(String, Secret<String>)>,
 }
 
 impl Settings {
@@ -95,6 +107,22 @@ impl Settings {
         if prefix.chars().count() > 64 || prefix.chars().any(char::is_control) {
             wrong.push("MANAGED_EVENT_PREFIX must be at most 64 characters on one line".into());
         }
+        let proxies = get("TRUSTED_PROXIES", "");
+        let proxies = proxies.split([',', ' ']).filter(|one| !one.is_empty()).map(|one| {
+            let net = one.parse::<IpNet>().ok();
+            net.or_else(|| one.parse::<IpAddr>().ok().map(IpNet::from))
+        });
+        let trusted_proxies = proxies.collect::<Option<Vec<_>>>().unwrap_or_else(|| {
+            wrong.push("TRUSTED_PROXIES must be addresses or networks, for example 127.0.0.1 or 10.0.0.0/8".into());
+            Vec::new()
+        });
+        if trusted_proxies.iter().any(|net| net.prefix_len() == 0) {
+            wrong.push("TRUSTED_PROXIES must not be everybody: name the addresses of your proxies".into());
+        }
+        let client = match (get("GOOGLE_CLIENT_ID", ""), get("GOOGLE_CLIENT_SECRET", "")) {
+            (id, secret) if !id.is_empty() && !secret.is_empty() => Some((id, Secret::new(secret))),
+            _ => None,
+        };
         match (public_url, issuer, api, listen, zone) {
             (Some(public_url), Some(issuer), Some(api), Some(listen), Some(zone)) if wrong.is_empty() => Ok(Settings {
                 webhooks: webhooks.unwrap_or(public_url.scheme() == "https"),
@@ -108,6 +136,8 @@ impl Settings {
                 prefix,
                 issuer,
                 api,
+                trusted_proxies,
+                client,
             }),
             _ => Err(wrong),
         }

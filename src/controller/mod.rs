@@ -23,6 +23,8 @@ pub mod purge;
 pub mod queue;
 pub mod service;
 pub mod settle;
+pub mod setup;
+pub mod sign_in;
 mod standing;
 pub mod tick;
 pub mod undo;

@@ -19,7 +19,7 @@ use crate::{
     model::{
         calendar::{Freshness, Role, Why},
         event::{Change, Event, Owner},
-        id::{CalendarId, EventId},
+        id::{CalendarId, Cursor, EventId},
         item::Provenance,
         plan::ErrorClass,
         secret::Secret,
@@ -73,7 +73,12 @@ pub struct Reading {
     pub freshness: BTreeMap<i64, Freshness>,
     /// Those of which Google told something that was not known.
     pub news: BTreeSet<i64>,
+    /// How far Google had told us before.
+    pub before: Cursors,
 }
+
+/// How far Google has told us each calendar, by the calendars' numbers.
+pub type Cursors = BTreeMap<i64, Option<Cursor>>;
 
 /// Brings the mirror of the calendars in `scope` up to date; says of each calendar of the user how far it may be trusted now, of
 /// the others as of their last reading. One calendar's failure is nobody else's. With `note`, failures in a row are counted; a dry
@@ -111,9 +116,12 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
     let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
     let freshness = readings.iter().map(|(number, freshness, _)| (*number, *freshness)).collect();
     let news = readings.iter().filter(|(.., news)| *news).map(|(number, ..)| *number).collect();
-    let read: Vec<_> = calendars.into_iter().filter(|row| scope.reads(row.number)).collect();
-    prove_origins(app, user, &read, &freshness).await?;
-    Ok(Reading { freshness, news })
+    Ok(Reading { freshness, news, before: cursors(&calendars) })
+}
+
+/// How far Google has told us these calendars.
+pub fn cursors(calendars: &[CalendarRow]) -> Cursors {
+    calendars.iter().map(|row| (row.number, row.cursor.clone())).collect()
 }
 
 fn ours(error: ObserveError) -> StoreError {
@@ -186,7 +194,7 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
     }
     let mut owners = match listing.items.is_empty() {
         true => BTreeMap::new(),
-        false => app.store.owners(row.number).await?,
+        false => app.store.owners(row.number, &named(&listing.items)).await?,
     };
     let changes = classify_all(&app.vault, user, row, listing.items, &mut owners);
     let committed = app
@@ -199,25 +207,28 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
             committed.changed > 0
         }
         // Another tick was quicker, and stored at least as much.
-        Err(StoreError::Superseded) => false,
+        Err(StoreError::Superseded) => true,
         Err(error) => return Err(error.into()),
     };
-    prove_suspects(app, user, row, &access).await?;
-    Ok(news)
+    let proven = prove_suspects(app, user, row, &access).await?;
+    Ok(news || proven)
 }
 
-/// Asks Google about events that a full listing did not name.
+/// The events that changes are about, with their series.
+fn named<'a>(changes: impl IntoIterator<Item = &'a Change>) -> BTreeSet<EventId> {
+    let ids = |change: &Change| [Some(change.id().clone()), series_of(change).map(|(series, _)| series)];
+    changes.into_iter().flat_map(ids).flatten().collect()
+}
+
+/// Asks Google about events that a full listing did not name; tells whether anything was learnt.
 async fn prove_suspects(
     app: &App,
     user: &User,
     row: &CalendarRow,
     access: &Secret<String>,
-) -> Result<(), ObserveError> {
+) -> Result<bool, ObserveError> {
     let suspects = app.store.suspects(row.number, PROOFS).await?;
-    if suspects.is_empty() {
-        return Ok(());
-    }
-    let owners = app.store.owners(row.number).await?;
+    let mut learnt = false;
     let answers: Vec<_> = stream::iter(suspects)
         .map(|event| async move { (event.clone(), ask(app, row, access, &event).await) })
         .buffer_unordered(PROOFS_AT_ONCE)
@@ -226,23 +237,31 @@ async fn prove_suspects(
     for (event, answer) in answers {
         match answer {
             Ok(change) => {
+                let owners = app.store.owners(row.number, &named([&change])).await?;
                 let (change, owner) = classify(&app.vault, user, row, change, &owners);
                 app.store.put(row.number, &change, &owner).await?;
+                learnt = true;
             }
             // Stays suspect, and counts as present.
             Err(error) => debug!(calendar = row.number, ?event, "not proven gone: {error}"),
         }
     }
-    Ok(())
+    Ok(learnt)
 }
 
-/// Asks Google about origins that events of ours name and that no listing told us of, as after the loss of our database.
-async fn prove_origins(
+/// Asks Google about origins that events of ours name and that no listing told us of, as after the loss of our database; those on
+/// calendars that were just read.
+///
+/// # Errors
+/// When our own database fails.
+pub async fn prove_origins(
     app: &App,
     user: &User,
-    calendars: &[CalendarRow],
+    scope: &Scope,
     freshness: &BTreeMap<i64, Freshness>,
 ) -> Result<(), StoreError> {
+    let mut calendars = app.store.calendars_of(user.id).await?;
+    calendars.retain(|row| scope.reads(row.number));
     for (number, event) in app.store.unproven_origins(user.id, PROOFS).await? {
         let Some(row) = calendars.iter().find(|row| row.number == number) else { continue };
         if freshness.get(&number) != Some(&Freshness::Current) {
@@ -254,7 +273,7 @@ async fn prove_origins(
         if matches!(&change, Change::Live(event) if event.series.is_some()) {
             continue;
         }
-        let owners = app.store.owners(number).await?;
+        let owners = app.store.owners(number, &named([&change])).await?;
         let (change, owner) = classify(&app.vault, user, row, change, &owners);
         app.store.put(number, &change, &owner).await?;
     }

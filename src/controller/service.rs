@@ -33,7 +33,7 @@ use super::{
     metrics::Metrics,
     queue::{Lane, Moment, Queue, Scope},
     settle::{Next, settle},
-    tick::{Extent, Mode, Tick, TickError, tick_within},
+    tick::{Calm, Extent, Mode, Tick, TickError, tick_within},
     upkeep,
 };
 use crate::{
@@ -158,6 +158,8 @@ struct Known {
     backlog: bool,
     /// Somebody was told that its ticks fail.
     alarmed: bool,
+    /// That the last tick found nothing to do.
+    calm: Option<Calm>,
     /// The first ring that has not led to its last write.
     since: Option<Moment>,
 }
@@ -295,7 +297,8 @@ impl Service {
         if lane == Lane::Backfill {
             app.google = app.google.of_class(Class::Backfill);
         }
-        let extent = Extent { scope: scope.clone(), writes: self.options.writes };
+        let calm = self.users.get(&user).and_then(|known| known.calm.clone());
+        let extent = Extent { scope: scope.clone(), writes: self.options.writes, calm };
         tokio::spawn(async move {
             // A panic is caught here, so that it is known whose tick it was.
             let tick = AssertUnwindSafe(tick_within(&app, user, Mode::Apply, &extent)).catch_unwind().await;
@@ -310,10 +313,16 @@ impl Service {
         self.queue.done(user);
         self.desk.metrics.tick_seconds.observe((now - begun).as_secs_f64());
         let word = if lane == Lane::Live { "live" } else { "backfill" };
+        if let Some(known) = self.users.get_mut(&user) {
+            known.calm = None;
+        }
         match result {
             Ok(Ok(tick)) => {
+                if let Some(known) = self.users.get_mut(&user) {
+                    known.calm = tick.calm.clone();
+                }
                 self.desk.health.database(None);
-                self.desk.metrics.tick(word, "done");
+                self.desk.metrics.tick(word, if tick.idle { "idle" } else { "done" });
                 self.alarm(user, None);
                 self.read(&scope, &tick, now);
                 self.follow(user, &tick, now);

@@ -1,12 +1,16 @@
 //! One tick for one user.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
-use tracing::{error, info};
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::{debug, error, info};
 
 use super::{
     App, alerts, apply,
-    observe::{self, Reading},
+    observe::{self, Cursors, Reading},
     queue::Scope,
     standing,
 };
@@ -43,6 +47,53 @@ pub struct Tick {
     pub news: BTreeSet<i64>,
     /// How far each calendar could be seen.
     pub freshness: BTreeMap<i64, Freshness>,
+    /// Nothing new was heard since the last tick, which had found nothing to do: there was no need to plan.
+    pub idle: bool,
+    /// That nothing was to be done, if so: until something is heard the next tick need not think.
+    pub calm: Option<Calm>,
+}
+
+/// A plan was empty: nothing to do, nothing held, and every calendar seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calm {
+    generation: i64,
+    at: DateTime<Utc>,
+    freshness: BTreeMap<i64, Freshness>,
+    /// Where another process would have gone on from.
+    cursors: Cursors,
+}
+
+impl Calm {
+    /// Plans depend on time a little (what ends leaves the horizon), so that none holds for longer.
+    const LASTS: TimeDelta = TimeDelta::hours(1);
+
+    /// What is known after an empty plan; none where anything may come of waiting.
+    async fn of(
+        app: &App,
+        plan: &Plan,
+        generation: i64,
+        freshness: &BTreeMap<i64, Freshness>,
+    ) -> Result<Option<Self>, StoreError> {
+        let seen = freshness.values().all(|freshness| *freshness == Freshness::Current);
+        if !plan.is_empty() || !seen {
+            return Ok(None);
+        }
+        let cursors = observe::cursors(&app.store.calendars_of(plan.user).await?);
+        Ok(Some(Calm { generation, at: plan.at, freshness: freshness.clone(), cursors }))
+    }
+
+    /// Whether the plan would be the same now, after readings that told nothing new.
+    fn holds(
+        &self,
+        generation: i64,
+        now: DateTime<Utc>,
+        freshness: &BTreeMap<i64, Freshness>,
+        before: &Cursors,
+    ) -> bool {
+        let Calm { generation: then, at, freshness: seen, cursors } = self;
+        let in_time = (*at..*at + Self::LASTS).contains(&now);
+        *then == generation && in_time && seen == freshness && cursors == before
+    }
 }
 
 /// How much a tick does.
@@ -52,12 +103,14 @@ pub struct Extent {
     pub scope: Scope,
     /// Steps that write at Google, at most.
     pub writes: usize,
+    /// What the last tick of this user found, if that was nothing.
+    pub calm: Option<Calm>,
 }
 
 impl Extent {
     /// Everything.
     pub fn whole() -> Self {
-        Extent { scope: Scope::all(), writes: usize::MAX }
+        Extent { scope: Scope::all(), writes: usize::MAX, calm: None }
     }
 }
 
@@ -87,23 +140,51 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
 /// # Errors
 /// As [`tick`].
 pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -> Result<Tick, TickError> {
+    let begun = Instant::now();
     let user = app.store.user(user).await?.ok_or(TickError::NoUser)?;
-    let Reading { freshness, news } = match mode {
+    let Reading { freshness, news, before } = match mode {
         Mode::Apply | Mode::DryRun => observe::observe(app, &user, &extent.scope, mode == Mode::Apply).await?,
-        Mode::Offline => Reading { freshness: observe::as_of_last_time(app, &user).await?, news: BTreeSet::new() },
+        Mode::Offline => Reading {
+            freshness: observe::as_of_last_time(app, &user).await?,
+            news: BTreeSet::new(),
+            before: Cursors::new(),
+        },
     };
     if mode == Mode::Apply {
         alerts::after_reading(app, user.id, &freshness).await?;
     }
+    let calm = extent.calm.as_ref().filter(|_| mode == Mode::Apply && news.is_empty());
+    if let Some(calm) = calm.filter(|calm| calm.holds(user.generation, app.clock.now(), &freshness, &before)) {
+        standing::finish(app, &user, &freshness).await?;
+        let plan = Plan::nothing(user.id, user.email, app.clock.now());
+        // An idle listing moves no cursor; one that told only what we wrote does.
+        let cursors = observe::cursors(&app.store.calendars_of(user.id).await?);
+        let calm = Some(Calm { cursors, ..calm.clone() });
+        return Ok(Tick { plan, outcomes: Vec::new(), left: 0, news, freshness, idle: true, calm });
+    }
+    if mode != Mode::Offline {
+        observe::prove_origins(app, &user, &extent.scope, &freshness).await?;
+    }
+    let observed = begun.elapsed();
     let snapshot = app.store.snapshot(user.id, &freshness, app.policy.clone()).await?;
+    let gathered = begun.elapsed();
     let mut plan = planner::plan(&snapshot);
     let findings = planner::check::check(&snapshot, &plan);
+    let took = |from: Duration, to: Duration| u64::try_from((to - from).as_micros()).unwrap_or(u64::MAX);
+    debug!(
+        user.id = %user.id,
+        observe_us = took(Duration::ZERO, observed),
+        snapshot_us = took(observed, gathered),
+        plan_us = took(gathered, begun.elapsed()),
+        "planned"
+    );
     if !findings.is_empty() {
         error!(user.id = %user.id, findings = findings.join("; "), "unsound plan");
         return Err(TickError::Unsound(findings));
     }
     let left = cut(&mut plan, extent.writes);
-    let done = |plan, outcomes, freshness| Tick { plan, outcomes, left, news, freshness };
+    let calm = Calm::of(app, &plan, user.generation, &freshness).await?;
+    let done = |plan, outcomes, freshness| Tick { plan, outcomes, left, news, freshness, idle: false, calm };
     let silent = freshness.values().all(|freshness| *freshness == Freshness::Stale(Why::Paused));
     if mode != Mode::Apply || silent && !freshness.is_empty() {
         return Ok(done(plan, Vec::new(), freshness));

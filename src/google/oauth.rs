@@ -46,6 +46,12 @@ pub struct Pending {
     /// Where the person goes.
     pub url: Url,
     pub state: String,
+    pub proof: Proof,
+}
+
+/// What proves at the end of a sign-in that it is the one that began.
+#[derive(Clone, Debug)]
+pub struct Proof {
     pub nonce: String,
     pub verifier: Secret<String>,
     pub redirect_uri: String,
@@ -141,6 +147,11 @@ impl OAuth {
         })
     }
 
+    /// Who issues identities here, without a slash at the end.
+    pub fn issuer(&self) -> &str {
+        self.endpoints.issuer.as_str().trim_end_matches('/')
+    }
+
     /// Begins a sign-in.
     ///
     /// # Errors
@@ -167,7 +178,8 @@ impl OAuth {
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256")
             .extend_pairs(login_hint.map(|hint| ("login_hint", hint)));
-        Ok(Pending { url, state, nonce, verifier: Secret::new(verifier), redirect_uri: redirect_uri.into() })
+        let proof = Proof { nonce, verifier: Secret::new(verifier), redirect_uri: redirect_uri.into() };
+        Ok(Pending { url, state, proof })
     }
 
     /// Ends a sign-in: the code for tokens, and who it was.
@@ -178,7 +190,7 @@ impl OAuth {
         &self,
         client_id: &str,
         client_secret: &Secret<String>,
-        pending: &Pending,
+        proof: &Proof,
         code: &str,
     ) -> Result<Grant, GoogleError> {
         let discovery = self.discovery().await?;
@@ -187,15 +199,15 @@ impl OAuth {
             ("code", code),
             ("client_id", client_id),
             ("client_secret", client_secret.reveal()),
-            ("redirect_uri", &pending.redirect_uri),
-            ("code_verifier", pending.verifier.reveal()),
+            ("redirect_uri", &proof.redirect_uri),
+            ("code_verifier", proof.verifier.reveal()),
         ];
         // A code is good once: a second attempt could only be refused.
         let answer = self.transport.send(post("oauth.token", discovery.token_endpoint.clone(), &form)).await?;
         let TokenAnswer { access_token, refresh_token, expires_in, scope, id_token } = read(&answer)?;
-        let refresh = refresh_token.ok_or(GoogleError::Nonsense("the sign-in gave no refresh token"))?;
+        let refresh = refresh_token.ok_or(GoogleError::NoRefreshToken)?;
         let id_token = id_token.ok_or(GoogleError::Identity("there is none"))?;
-        let identity = self.identity(&discovery, client_id, &pending.nonce, &id_token).await?;
+        let identity = self.identity(&discovery, client_id, &proof.nonce, &id_token).await?;
         let tokens = Tokens {
             access: Secret::new(access_token),
             refresh: Secret::new(refresh),

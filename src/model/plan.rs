@@ -265,6 +265,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan in which nothing is to be done.
+    pub fn nothing(user: UserId, email: String, at: DateTime<Utc>) -> Self {
+        Plan {
+            user,
+            email,
+            at,
+            names: BTreeMap::new(),
+            zone: "UTC".into(),
+            unreadable: Vec::new(),
+            steps: Vec::new(),
+            held: Vec::new(),
+            in_sync: 0,
+        }
+    }
+
     /// Whether nothing at all would be done, noted or held.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.held.is_empty()

@@ -1,12 +1,72 @@
-//! Views: typed pages filled into templates. So far: mails.
+//! Views: typed pages filled into templates, and the files that they refer to.
 //!
-//! Invariants: a template names nothing that its page does not have (that is an error, in every test); what goes into HTML is escaped.
+//! Invariants: a template names nothing that its page does not have (that is an error, in every test); what goes into HTML is escaped;
+//! a page arrives ready to print, with nothing left to decide but *is there one*.
 
+pub mod admin;
+pub mod consultant;
 pub mod mail;
+pub mod setup;
+pub mod shell;
 
 use std::sync::LazyLock;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use shell::Shell;
+
+/// A page of the service.
+pub trait Page: Serialize {
+    /// Its template, below `views/`.
+    const FILE: &'static str;
+}
+
+/// A page in its shell, as HTML.
+pub fn html<P: Page>(shell: &Shell, page: &P) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a, P> {
+        shell: &'a Shell,
+        page: &'a P,
+    }
+    render(P::FILE, &Whole { shell, page })
+}
+
+/// A file that pages refer to, by an address that changes with its content.
+pub struct Asset {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub content: &'static str,
+}
+
+/// All such files.
+pub const ASSETS: [Asset; 4] = [
+    Asset {
+        name: "busybridge.css",
+        kind: "text/css; charset=utf-8",
+        content: include_str!("../../views/assets/busybridge.css"),
+    },
+    Asset {
+        name: "busybridge.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../views/assets/busybridge.js"),
+    },
+    Asset { name: "icon.svg", kind: "image/svg+xml", content: include_str!("../../views/assets/icon.svg") },
+    Asset {
+        name: "icon-attention.svg",
+        kind: "image/svg+xml",
+        content: include_str!("../../views/assets/icon-attention.svg"),
+    },
+];
+
+impl Asset {
+    /// Its path.
+    pub fn path(&self) -> String {
+        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(self.content.as_bytes())[..6]);
+        format!("/assets/{hash}/{}", self.name)
+    }
+}
 
 /// All templates, by name. HTML is escaped by the ending of its name.
 static VIEWS: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -19,12 +79,30 @@ static VIEWS: LazyLock<Environment<'static>> = LazyLock::new(|| {
     views
 });
 
-const TEMPLATES: &[(&str, &str)] = &[
-    ("mail/alert.txt", include_str!("../../views/mail/alert.txt")),
-    ("mail/alert.html", include_str!("../../views/mail/alert.html")),
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../views/", $name)))),*]
+    };
+}
+
+const TEMPLATES: &[(&str, &str)] = templates![
+    "layout.html",
+    "message.html",
+    "parts/smtp.html",
+    "setup/steps.html",
+    "setup/unlock.html",
+    "setup/welcome.html",
+    "setup/credentials.html",
+    "setup/admin.html",
+    "setup/mail.html",
+    "setup/key.html",
+    "setup/done.html",
+    "consultant/login.html",
+    "mail/alert.txt",
+    "mail/alert.html",
 ];
 
-fn render(name: &str, page: &impl serde::Serialize) -> String {
+fn render(name: &str, page: &impl Serialize) -> String {
     let view = VIEWS.get_template(name).expect("each page names a template of the list");
     view.render(minijinja::value::Serde(page)).expect("each page has all that its template names, as a test proves")
 }

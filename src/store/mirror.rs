@@ -4,7 +4,7 @@
 //! the listing began from. A row never goes back to an older version. A row that a full listing does not name becomes suspect
 //! and stays. An idle listing writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -229,8 +229,12 @@ impl Store {
         Ok(ids.into_iter().map(EventId::from).collect())
     }
 
-    /// Whose the events of a calendar are that no person made.
-    pub async fn owners(&self, number: i64) -> Result<BTreeMap<EventId, Owner>, StoreError> {
+    /// Whose those of these events of a calendar are that no person made.
+    pub async fn owners(
+        &self,
+        number: i64,
+        events: &BTreeSet<EventId>,
+    ) -> Result<BTreeMap<EventId, Owner>, StoreError> {
         let target: Option<String> = sqlx::query_scalar("SELECT google_calendar_id FROM client_calendars WHERE id = ?")
             .bind(number)
             .fetch_optional(&self.reader)
@@ -240,9 +244,11 @@ impl Store {
         let rows: Vec<OwnerRow> = sqlx::query_as(
             "SELECT event_id, owner, item_origin_calendar_id, item_origin_event_id, item_slot, item_incarnation,
                  item_in_series
-             FROM mirror_events WHERE client_calendar_id = ? AND owner <> 'person'",
+             FROM mirror_events WHERE client_calendar_id = ? AND owner <> 'person'
+                 AND event_id IN (SELECT value FROM json_each(?))",
         )
         .bind(number)
+        .bind(json!(events.iter().map(EventId::as_str).collect::<Vec<_>>()).to_string())
         .fetch_all(&self.reader)
         .await
         .when("listing whose events are whose")?;

@@ -1,8 +1,11 @@
 //! The home organization and its consultants.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
-use super::{Attempt, Store, StoreError};
+use super::{Attempt, Store, StoreError, instant};
 use crate::{
     model::{id::UserId, secret::Secret},
     vault::Place,
@@ -67,6 +70,18 @@ impl Store {
         client_id: &str,
         client_secret: &Secret<String>,
     ) -> Result<(), StoreError> {
+        let mut connection = self.writer.acquire().await.when("storing the organization")?;
+        self.organization_in(&mut connection, domain, client_id, client_secret).await
+    }
+
+    /// [`Store::set_organization`], in a transaction of the caller's.
+    pub(super) async fn organization_in(
+        &self,
+        connection: &mut SqliteConnection,
+        domain: &str,
+        client_id: &str,
+        client_secret: &Secret<String>,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO organization (id, google_workspace_domain, google_client_id_encrypted,
                  google_client_secret_encrypted, created_at, updated_at)
@@ -80,7 +95,7 @@ impl Store {
         .bind(self.vault.seal(&CLIENT_ID, client_id.as_bytes()))
         .bind(self.seal(&CLIENT_SECRET, client_secret))
         .bind(self.now())
-        .execute(&self.writer)
+        .execute(connection)
         .await
         .when("storing the organization")?;
         Ok(())
@@ -108,6 +123,12 @@ impl Store {
     /// # Errors
     /// If the address or the subject is already that of another.
     pub async fn add_user(&self, user: NewUser) -> Result<UserId, StoreError> {
+        let mut connection = self.writer.acquire().await.when("adding a user")?;
+        self.user_in(&mut connection, user).await
+    }
+
+    /// [`Store::add_user`], in a transaction of the caller's.
+    pub(super) async fn user_in(&self, connection: &mut SqliteConnection, user: NewUser) -> Result<UserId, StoreError> {
         let NewUser { email, subject, name, admin } = user;
         sqlx::query_scalar(
             "INSERT INTO users (email, google_user_id, display_name, is_admin, created_at)
@@ -118,7 +139,7 @@ impl Store {
         .bind(name)
         .bind(admin)
         .bind(self.now())
-        .fetch_one(&self.writer)
+        .fetch_one(connection)
         .await
         .map(UserId)
         .when("adding a user")
@@ -132,6 +153,39 @@ impl Store {
             .await
             .when("looking for a user")?;
         Ok(row.map(User::from))
+    }
+
+    /// The consultant whose home account has this subject at Google.
+    pub async fn user_by_subject(&self, subject: &str) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = sqlx::query_as(select!("WHERE google_user_id = ?"))
+            .bind(subject)
+            .fetch_optional(&self.reader)
+            .await
+            .when("looking for a user")?;
+        Ok(row.map(User::from))
+    }
+
+    /// Makes a user an admin, or none; tells whether it was done. The last admin stays one.
+    pub async fn set_admin(&self, user: UserId, admin: bool) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE users SET is_admin = ?2 WHERE id = ?1 AND (?2 OR EXISTS
+                 (SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.is_admin AND NOT other.removing))",
+        )
+        .bind(user.0)
+        .bind(admin)
+        .execute(&self.writer)
+        .await
+        .when("settling who is an admin")?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// When each user signed in last; none: never.
+    pub async fn last_sign_ins(&self) -> Result<BTreeMap<UserId, Option<DateTime<Utc>>>, StoreError> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as("SELECT id, signed_in_at FROM users")
+            .fetch_all(&self.reader)
+            .await
+            .when("asking who signed in when")?;
+        rows.into_iter().map(|(id, at)| Ok((UserId(id), at.map(|text| instant("users", &text)).transpose()?))).collect()
     }
 
     /// The consultant of this number.

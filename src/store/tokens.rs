@@ -61,10 +61,30 @@ fn refresh(row: &str) -> Place<'_> {
     Place { table: TABLE, column: "refresh_token_encrypted", row }
 }
 
+fn kind_of(word: &str) -> Result<AccountKind, StoreError> {
+    [AccountKind::Home, AccountKind::Client, AccountKind::Personal]
+        .into_iter()
+        .find(|kind| kind.word() == word)
+        .ok_or(StoreError::Format { table: TABLE })
+}
+
 impl Store {
     /// Keeps the tokens of an account, in the place of those before. The address is compared without regard to case.
     pub async fn put_token(
         &self,
+        user: UserId,
+        kind: AccountKind,
+        account_email: &str,
+        tokens: &Tokens,
+    ) -> Result<TokenId, StoreError> {
+        let mut connection = self.writer.acquire().await.when("storing tokens")?;
+        self.token_in(&mut connection, user, kind, account_email, tokens).await
+    }
+
+    /// [`Store::put_token`], in a transaction of the caller's.
+    pub(super) async fn token_in(
+        &self,
+        connection: &mut SqliteConnection,
         user: UserId,
         kind: AccountKind,
         account_email: &str,
@@ -91,10 +111,56 @@ impl Store {
         .bind(stamp(*expires))
         .bind(scopes)
         .bind(self.now())
-        .fetch_one(&self.writer)
+        .fetch_one(connection)
         .await
         .map(TokenId)
         .when("storing tokens")
+    }
+
+    /// What an account is to a user, and its address; none if it is not this user's.
+    pub async fn account_of(&self, user: UserId, token: TokenId) -> Result<Option<(AccountKind, String)>, StoreError> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT account_type, google_account_email FROM oauth_tokens WHERE id = ? AND user_id = ?")
+                .bind(token.0)
+                .bind(user.0)
+                .fetch_optional(&self.reader)
+                .await
+                .when("looking for an account")?;
+        row.map(|(word, email)| Ok((kind_of(&word)?, email))).transpose()
+    }
+
+    /// What the account of this address is to a user; none if it is not connected.
+    pub async fn account_kind(&self, user: UserId, email: &str) -> Result<Option<AccountKind>, StoreError> {
+        let word: Option<String> =
+            sqlx::query_scalar("SELECT account_type FROM oauth_tokens WHERE user_id = ? AND google_account_email = ?")
+                .bind(user.0)
+                .bind(email)
+                .fetch_optional(&self.reader)
+                .await
+                .when("looking for an account")?;
+        word.map(|word| kind_of(&word)).transpose()
+    }
+
+    /// Whether anybody connected the account of this address.
+    pub async fn knows_account(&self, email: &str) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM oauth_tokens WHERE google_account_email = ?)")
+            .bind(email)
+            .fetch_one(&self.reader)
+            .await
+            .when("looking for an account")
+    }
+
+    /// Notes that a user's accounts are to be connected anew: Google is not asked for them any more until then.
+    pub async fn end_accounts_of(&self, user: UserId) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE oauth_tokens SET ended_at = ?, ended_why = 'revoked' WHERE user_id = ? AND ended_at IS NULL",
+        )
+        .bind(self.now())
+        .bind(user.0)
+        .execute(&self.writer)
+        .await
+        .when("ending a user's accounts")?;
+        Ok(())
     }
 
     /// The tokens of an account, dead or alive.

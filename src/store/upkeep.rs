@@ -118,12 +118,9 @@ impl Store {
     /// Makes the schema that of the version before.
     #[cfg(test)]
     pub async fn undo_last_migration(&self) {
-        for statement in [
-            "DROP TABLE alerts",
-            "DROP TABLE alert_queue",
-            "DROP TABLE alert_preferences",
-            "DELETE FROM _sqlx_migrations WHERE version = 8",
-        ] {
+        for statement in
+            ["DROP TABLE sessions", "DROP TABLE sign_ins", "DELETE FROM _sqlx_migrations WHERE version = 9"]
+        {
             sqlx::query(statement).execute(&self.writer).await.expect("the last migration made these");
         }
     }

@@ -360,7 +360,7 @@ async fn consent(world: &World, email: &str) -> (Pending, String) {
 async fn sign_in(world: &World, email: &str, kind: AccountKind) {
     let app = world.app("ada");
     let (pending, code) = consent(world, email).await;
-    let Grant { tokens, identity } = app.oauth.exchange(CLIENT, &secret(), &pending, &code).await.unwrap();
+    let Grant { tokens, identity } = app.oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await.unwrap();
     assert_eq!(identity.email, email);
     app.store.put_token(world.people["ada"].user, kind, email, &tokens).await.unwrap();
 }
@@ -519,17 +519,17 @@ fn why(answer: Result<Grant, GoogleError>) -> &'static str {
 async fn an_identity_of_another_sign_in_or_another_time_is_refused() {
     let world = consultant().await;
     let (mut pending, code) = consent(&world, "ada@acme.example").await;
-    pending.nonce.push('x');
-    let answer = world.app("ada").oauth.exchange(CLIENT, &secret(), &pending, &code).await;
+    pending.proof.nonce.push('x');
+    let answer = world.app("ada").oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await;
     assert_eq!(why(answer), "it belongs to another sign-in");
     for hours in [2, -2] {
         let (pending, code) = consent(&world, "ada@acme.example").await;
         let oauth = sign_in_at(&world, TimeDelta::hours(hours));
-        assert_eq!(why(oauth.exchange(CLIENT, &secret(), &pending, &code).await), "it is out of date", "{hours}");
+        assert_eq!(why(oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await), "it is out of date", "{hours}");
     }
     let (mut pending, code) = consent(&world, "ada@acme.example").await;
-    pending.verifier = Secret::new("another verifier".into());
-    let answer = world.app("ada").oauth.exchange(CLIENT, &secret(), &pending, &code).await;
+    pending.proof.verifier = Secret::new("another verifier".into());
+    let answer = world.app("ada").oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await;
     assert_eq!(answer.unwrap_err().class(), ErrorClass::Revoked, "the code without its verifier is worth nothing");
 }
 
@@ -556,8 +556,8 @@ async fn an_identity_for_another_program_or_with_a_broken_signature_is_refused()
         ("code", &code),
         ("client_id", CLIENT),
         ("client_secret", "demo-secret"),
-        ("redirect_uri", &pending.redirect_uri),
-        ("code_verifier", pending.verifier.reveal()),
+        ("redirect_uri", &pending.proof.redirect_uri),
+        ("code_verifier", pending.proof.verifier.reveal()),
     ];
     let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let request = reqwest::Client::builder().build().unwrap().post(format!("{}/token", world.origin()));
@@ -570,7 +570,7 @@ async fn an_identity_for_another_program_or_with_a_broken_signature_is_refused()
         let api = format!("{}/calendar/v3", issuer.origin);
         let endpoints = Endpoints::new(issuer.origin.parse().unwrap(), api.parse().unwrap()).unwrap();
         let oauth = OAuth::new(endpoints, Clock::manual(beginning())).unwrap();
-        oauth.exchange(client, &secret(), &pending, "any").await
+        oauth.exchange(client, &secret(), &pending.proof, "any").await
     };
     assert_eq!(exchange(CLIENT, token.clone()).await.unwrap().identity.email, "ada@acme.example");
     let wrong = "its signature, audience or form is wrong";

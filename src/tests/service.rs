@@ -21,7 +21,7 @@ use crate::{
     },
     model::{calendar::Role, id::UserId},
     store::channels::NewChannel,
-    web::{self, Front},
+    web::{self, Front, Limits},
 };
 
 /// A service on a world, with a web server.
@@ -44,7 +44,15 @@ async fn begin(app: App, options: Options) -> Stage {
 
 async fn begin_with(app: App, mut options: Options, rings: bool) -> Stage {
     let desk = Desk::default();
-    let front = Front { desk: desk.clone(), clock: app.clock.clone(), refresh: Arc::new(|_| {}) };
+    let front = Front::new(
+        app.clone(),
+        desk.clone(),
+        Arc::new(|_| {}),
+        Limits::new(Vec::new()),
+        "no key file".into(),
+        None,
+        true,
+    );
     let site = web::serve(front, "127.0.0.1:0".parse().unwrap()).await.unwrap();
     if rings {
         options.webhook = Some(format!("http://{}/api/webhooks/google-calendar", site.address));
@@ -287,6 +295,46 @@ async fn an_idle_service_reads_by_the_timetable_and_writes_nothing() {
     assert!((30..=42).contains(&lists), "{lists} readings of three calendars in an hour");
     assert_eq!(after.values().sum::<u64>() - before.values().sum::<u64>(), lists, "nothing but readings");
     assert_eq!(app.store.changes_so_far().await.unwrap(), writes, "an idle poll writes nothing");
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_heard_nothing_is_planned() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    meet(&world, "acme0", "Kick-off", 11).await;
+    let stage = begin(app.clone(), options()).await;
+    until("the copies", async || shown(&world, "globex0").await == 1).await;
+    let idle = async || stage.figure("busybridge_ticks_total{lane=\"live\",outcome=\"idle\"}").await;
+    let done = async || stage.figure("busybridge_ticks_total{lane=\"live\",outcome=\"done\"}").await;
+    // A reading of what we wrote, and from then on nothing is new.
+    for _ in 0..3 {
+        stage.pass(&world, 400).await;
+    }
+    let before = (idle().await, done().await);
+    for _ in 0..4 {
+        stage.pass(&world, 400).await;
+    }
+    assert!(idle().await >= before.0 + 4.0 && done().await == before.1, "{before:?}");
+    // A change ends that; so does another process that stored what Google told, or that wants something else.
+    meet(&world, "acme0", "Review", 13).await;
+    stage.pass(&world, 400).await;
+    until("the second copy", async || shown(&world, "globex0").await == 2).await;
+    for _ in 0..3 {
+        stage.pass(&world, 400).await;
+    }
+    let before = done().await;
+    let rows = app.store.calendars_of(world.people["p0"].user).await.unwrap();
+    app.store.drop_cursor(rows[0].number, rows[0].cursor.as_ref().unwrap()).await.unwrap();
+    stage.pass(&world, 400).await;
+    assert!(done().await > before, "a cursor is not the one we left");
+    // And after an hour it is thought through in any case.
+    for _ in 0..3 {
+        stage.pass(&world, 400).await;
+    }
+    let before = done().await;
+    stage.pass(&world, 3_700).await;
+    assert!(done().await > before);
     stage.end().await;
 }
 

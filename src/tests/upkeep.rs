@@ -176,7 +176,7 @@ async fn before_an_upgrade_a_copy_is_kept() {
     let world = world().await;
     let app = world.app("ada");
     let path = app.store.path().to_owned();
-    let before = path.with_file_name(format!("{}.before-upgrade-7", path.file_name().unwrap().to_str().unwrap()));
+    let before = path.with_file_name(format!("{}.before-upgrade-8", path.file_name().unwrap().to_str().unwrap()));
     app.store.undo_last_migration().await;
     let again = crate::store::Store::open_existing(&path, app.vault.clone(), app.clock.clone()).await.unwrap();
     assert_eq!(again.users().await.unwrap().len(), 1);

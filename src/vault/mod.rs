@@ -79,6 +79,7 @@ pub struct Vault {
     sealing: Aes256GcmSiv,
     markers: Aes256GcmSiv,
     ids: Secret<[u8; 32]>,
+    sessions: Secret<[u8; 32]>,
     installation: String,
     check: KeyCheck,
 }
@@ -141,6 +142,7 @@ impl Vault {
             sealing: cipher(derive(&encryption, "sealing")),
             markers: cipher(derive(&instance, "markers")),
             ids: Secret::new(*derive(&instance, "item ids")),
+            sessions: Secret::new(*derive(&encryption, "sessions")),
             installation: data_encoding::BASE32HEX_NOPAD.encode(&hint[..]).to_ascii_lowercase(),
             check: KeyCheck { encryption: check(&encryption), instance: check(&instance) },
         }
@@ -186,6 +188,25 @@ impl Vault {
     #[cfg(test)]
     pub fn installation(&self) -> &str {
         &self.installation
+    }
+
+    /// The key by which sessions of browsers are signed. It changes when the encryption key does.
+    pub fn session_key(&self) -> &Secret<[u8; 32]> {
+        &self.sessions
+    }
+
+    /// The text of the encryption key's file, for a person to keep.
+    ///
+    /// # Errors
+    /// As [`Vault::load`].
+    pub fn text_of(encryption_key_path: &Path) -> Result<Secret<String>, VaultError> {
+        Ok(Secret::new(STANDARD.encode(&*read_key(encryption_key_path)?)))
+    }
+
+    /// Whether neither key file is there.
+    pub fn is_absent(encryption_key_path: &Path) -> bool {
+        let paths = [encryption_key_path.to_owned(), instance_key_path(encryption_key_path)];
+        paths.iter().all(|path| path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
     }
 
     /// What to store, to compare at a later start.

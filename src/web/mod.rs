@@ -1,41 +1,106 @@
-//! What is reached over HTTP. So far: Google's notifications, and what operators ask.
+//! What is reached over HTTP: the table of contents of the product.
 //!
 //! | path | who | does |
 //! |---|---|---|
+//! | `/` | anybody | leads to `/app` or `/setup` |
+//! | `/setup…` | who read the setup token in the log | the set-up; closed afterwards |
+//! | `/app/login`, `/auth/…` | anybody | ways to Google and back |
+//! | `/app…` | consultants | their pages |
+//! | `/admin…` | admins | theirs |
 //! | `POST /api/webhooks/google-calendar` | Google | marks a calendar; answers before any work |
+//! | `/assets/…` | anybody | the stylesheet, the script, the icons |
 //! | `GET /health` | anybody | `ok`, or 503 and one word |
 //! | `GET /ready` | anybody | the same, once the service works |
 //! | `GET /metrics` | Prometheus | figures without names |
 //!
 //! Invariants: an answer says nothing of what it is about to anybody who has not proved who they are; a body that nobody needs is
-//! not read; each request has an id of ours, which its log lines carry.
+//! not read; each request has an id of ours, which its log lines carry; nothing is changed by GET, but for ways to Google that begin.
 
+mod error;
+mod forms;
+mod limits;
 mod operator;
+mod session;
+mod setup;
+mod sign_in;
 mod webhook;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use salvo::{
-    Depot, FlowCtrl, Handler, Listener, Router, Server, Service, affix_state,
+    Depot, FlowCtrl, Handler, Listener, Request, Response, Router, Server, Service, affix_state,
     catch_panic::CatchPanic,
     catcher::Catcher,
     conn::{Acceptor, TcpListener},
-    http::StatusCode,
+    handler,
+    http::{HeaderValue, StatusCode},
     request_id::{RequestId, RequestIdDepotExt},
     server::ServerHandle,
 };
-
 use tracing::debug;
 
-use crate::{controller::service::Desk, model::clock::Clock};
+pub use limits::Limits;
+pub use setup::Gate;
 
-/// What handlers need.
+use crate::{
+    controller::{App, service::Desk},
+    model::secret::Secret,
+    pages::ASSETS,
+};
+
+/// What handlers need. Clones are one.
 #[derive(Clone)]
 pub struct Front {
+    pub app: App,
     pub desk: Desk,
-    pub clock: Clock,
     /// Asked before figures are told, to bring them up to date.
-    pub refresh: std::sync::Arc<dyn Fn(&Desk) + Send + Sync>,
+    pub refresh: Arc<dyn Fn(&Desk) + Send + Sync>,
+    pub limits: Limits,
+    pub gate: Gate,
+    pub key_file: PathBuf,
+    /// A client id and secret from the environment, to begin the set-up with.
+    pub prefill: Option<(String, Secret<String>)>,
+    configured: Arc<AtomicBool>,
+}
+
+impl Front {
+    /// The front of an installation; `configured`: it is set up.
+    pub fn new(
+        app: App,
+        desk: Desk,
+        refresh: Arc<dyn Fn(&Desk) + Send + Sync>,
+        limits: Limits,
+        key_file: PathBuf,
+        prefill: Option<(String, Secret<String>)>,
+        configured: bool,
+    ) -> Self {
+        let gate = Gate::new(app.clock.now());
+        let configured = Arc::new(AtomicBool::new(configured));
+        Front { app, desk, refresh, limits, gate, key_file, prefill, configured }
+    }
+
+    /// The front of this request.
+    fn of(depot: &Depot) -> Self {
+        depot.get_typed::<Front>().cloned().expect("the front is put into every request")
+    }
+
+    /// Whether the installation is set up.
+    pub fn is_configured(&self) -> bool {
+        self.configured.load(Ordering::SeqCst)
+    }
+
+    fn configured(&self, configured: bool) {
+        self.configured.store(configured, Ordering::SeqCst);
+    }
 }
 
 /// A running web server. Dropping it stops the server at once.
@@ -78,22 +143,86 @@ pub async fn serve(front: Front, listen: SocketAddr) -> io::Result<Running> {
 
 /// All routes.
 fn service(front: Front) -> Service {
+    let pages = Router::new()
+        .hoop(limits::all)
+        .hoop(session::look)
+        .hoop(session::forms)
+        .push(Router::with_path("setup/unlock").get(setup::ask_token).post(setup::take_token))
+        .push(
+            Router::with_path("setup")
+                .hoop(setup::unlocked)
+                .get(setup::show)
+                .push(Router::with_path("sign-in").get(setup::begin_sign_in))
+                .push(Router::with_path("step/{step}").post(setup::submit)),
+        )
+        .push(Router::with_path("app/login").get(sign_in::login))
+        .push(
+            Router::with_path("auth")
+                .hoop(limits::sign_ins)
+                .push(Router::with_path("login").get(sign_in::begin))
+                .push(Router::with_path("callback").get(sign_in::home))
+                .push(Router::with_path("logout").post(sign_in::logout))
+                .push(
+                    Router::new()
+                        .hoop(session::signed_in)
+                        .push(Router::with_path("connect-client").get(sign_in::connect_client))
+                        .push(Router::with_path("connect-client/callback").get(sign_in::client))
+                        .push(Router::with_path("connect-personal").get(sign_in::connect_personal))
+                        .push(Router::with_path("connect-personal/callback").get(sign_in::personal)),
+                ),
+        )
+        .push(Router::with_path("app").hoop(session::signed_in).push(Router::with_path("welcome").get(setup::welcome)));
     let routes = Router::new()
         .hoop(RequestId::new())
         .hoop(tell)
         .hoop(CatchPanic::new())
-        .hoop(plain_headers)
         .hoop(affix_state::inject(front))
+        .hoop(add_headers)
+        .hoop(setup::gate)
+        .push(Router::new().get(root))
+        .push(Router::with_path("assets/{hash}/{name}").get(give_asset))
         .push(Router::with_path("api/webhooks/google-calendar").post(webhook::notify))
         .push(Router::with_path("health").get(operator::health))
         .push(Router::with_path("ready").get(operator::ready))
-        .push(Router::with_path("metrics").get(operator::metrics));
+        .push(Router::with_path("metrics").get(operator::metrics))
+        .push(pages);
     Service::new(routes).catcher(Catcher::new(Bare))
 }
 
+/// Leads to another address, which is then asked for by GET, and never with what was sent.
+fn see_other(res: &mut Response, to: &str) {
+    res.status_code(StatusCode::SEE_OTHER);
+    match HeaderValue::from_str(to) {
+        Ok(value) => {
+            res.headers_mut().insert("location", value);
+        }
+        Err(_) => {
+            res.status_code(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    }
+}
+
+/// The beginning. Where the set-up is not done, the gate has led there already.
+#[handler]
+async fn root(res: &mut Response) {
+    see_other(res, "/app");
+}
+
+/// A file that pages refer to. Its address changes with its content, so that it may be kept for ever.
+#[handler]
+async fn give_asset(req: &mut Request, res: &mut Response) -> Result<(), StatusCode> {
+    let path = req.uri().path();
+    let asset = ASSETS.iter().find(|asset| asset.path() == path).ok_or(StatusCode::NOT_FOUND)?;
+    let headers = res.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static(asset.kind));
+    headers.insert("cache-control", HeaderValue::from_static("public, max-age=31536000, immutable"));
+    let _ = res.write_body(asset.content);
+    Ok(())
+}
+
 /// One line a request, by its id; paths and headers may be anything, and are left out.
-#[salvo::handler]
-async fn tell(req: &mut salvo::Request, depot: &mut Depot, res: &mut salvo::Response, ctrl: &mut FlowCtrl) {
+#[handler]
+async fn tell(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
     let id = depot.request_id().unwrap_or_default().to_owned();
     let method = req.method().clone();
     ctrl.call_next(req, depot, res).await;
@@ -101,16 +230,28 @@ async fn tell(req: &mut salvo::Request, depot: &mut Depot, res: &mut salvo::Resp
     debug!(request.id = id, method = %method, status, "answered a request");
 }
 
-/// What every answer carries.
-#[salvo::handler]
-async fn plain_headers(res: &mut salvo::Response) {
-    let headers = res.headers_mut();
-    for (name, value) in [
+/// What every answer carries (reliability B2, B4).
+#[handler]
+async fn add_headers(depot: &mut Depot, res: &mut Response) {
+    let front = Front::of(depot);
+    let issuer = front.app.oauth.issuer();
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         form-action 'self' {issuer}; frame-ancestors 'none'; base-uri 'none'"
+    );
+    let https = front.app.policy.public_url.starts_with("https://");
+    let strict = https.then_some(("strict-transport-security", "max-age=63072000; includeSubDomains"));
+    let all = [
         ("cache-control", "no-store"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("content-security-policy", policy.as_str()),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
         ("referrer-policy", "no-referrer"),
         ("x-content-type-options", "nosniff"),
-    ] {
+    ];
+    let headers = res.headers_mut();
+    for (name, value) in all.into_iter().chain(strict) {
         if let Ok(value) = value.parse() {
             headers.insert(name, value);
         }
@@ -122,13 +263,7 @@ struct Bare;
 
 #[salvo::async_trait]
 impl Handler for Bare {
-    async fn handle(
-        &self,
-        _req: &mut salvo::Request,
-        _depot: &mut Depot,
-        res: &mut salvo::Response,
-        ctrl: &mut FlowCtrl,
-    ) {
+    async fn handle(&self, _req: &mut Request, _depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
         let status = res.status_code.unwrap_or(StatusCode::NOT_FOUND);
         res.render(salvo::writing::Text::Plain(format!("{}\n", status.canonical_reason().unwrap_or("Error"))));
         ctrl.skip_rest();

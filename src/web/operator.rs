@@ -1,25 +1,25 @@
 //! What operators and their programs ask: is it well, does it work, what are the figures.
 
-use salvo::{Depot, http::StatusCode, writing::Text};
+use salvo::{Depot, handler, http::StatusCode, writing::Text};
 
 use super::Front;
 use crate::controller::health::Trouble;
 
 /// `ok`, or 503 and one word. A service that is starting or stopping is healthy.
-#[salvo::handler]
+#[handler]
 pub async fn health(depot: &mut Depot, res: &mut salvo::Response) {
     let trouble = trouble(depot).filter(|trouble| !matches!(trouble, Trouble::Starting | Trouble::Stopping));
     answer(res, trouble);
 }
 
 /// `ok` while the service works.
-#[salvo::handler]
+#[handler]
 pub async fn ready(depot: &mut Depot, res: &mut salvo::Response) {
     answer(res, trouble(depot));
 }
 
 /// The figures, for Prometheus.
-#[salvo::handler]
+#[handler]
 pub async fn metrics(depot: &mut Depot, res: &mut salvo::Response) {
     let Ok(front) = depot.get_typed::<Front>() else {
         res.status_code(StatusCode::INTERNAL_SERVER_ERROR);

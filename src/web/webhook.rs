@@ -1,7 +1,7 @@
 //! Google's notifications (guide "Push notifications"). The answer is the same whatever is wrong, so that nobody learns which
 //! channels exist; only a request that is no notification at all, or one that is too large, is told so.
 
-use salvo::{Depot, http::StatusCode};
+use salvo::{Depot, handler, http::StatusCode};
 
 use super::Front;
 use crate::controller::bell::{Heard, Notification};
@@ -12,7 +12,7 @@ const HEADER_MAX: usize = 1024;
 const BODY_MAX: u64 = 1024;
 
 /// Hears one notification.
-#[salvo::handler]
+#[handler]
 pub async fn notify(req: &mut salvo::Request, depot: &mut Depot, res: &mut salvo::Response) {
     let Ok(front) = depot.get_typed::<Front>() else {
         res.status_code(StatusCode::INTERNAL_SERVER_ERROR);
@@ -37,7 +37,7 @@ pub async fn notify(req: &mut salvo::Request, depot: &mut Depot, res: &mut salvo
     };
     let token = header("x-goog-channel-token").unwrap_or_default();
     let notification = Notification { channel, token, resource, state };
-    let heard = front.desk.bell.hear(&notification, front.clock.now(), front.desk.moment());
+    let heard = front.desk.bell.hear(&notification, front.app.clock.now(), front.desk.moment());
     front.desk.metrics.notification(word(heard));
     res.status_code(StatusCode::NO_CONTENT);
 }

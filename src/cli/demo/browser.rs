@@ -41,5 +41,5 @@ pub async fn sign_in(
     }
     let code = value("code").ok_or_else(|| Failure::failed(format!("the emulator refused {email}")))?;
     let secret = Secret::new(client_secret.to_owned());
-    oauth.exchange(client_id, &secret, &pending, &code).await.map_err(Failure::failed)
+    oauth.exchange(client_id, &secret, &pending.proof, &code).await.map_err(Failure::failed)
 }
