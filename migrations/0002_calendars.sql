@@ -13,8 +13,9 @@ CREATE TABLE client_calendars (
     calendar_type TEXT NOT NULL CHECK (calendar_type IN ('main', 'client', 'personal')),
     -- IANA name; days without a zone lie in it.
     zone TEXT NOT NULL,
+    -- Offered: chosen, but its person has not said yes to what would change; it takes part in nothing.
     -- Leaving: everything of ours that stands there or derives from it goes away first. Left: kept for the record only.
-    standing TEXT NOT NULL DEFAULT 'connected' CHECK (standing IN ('connected', 'leaving', 'left')),
+    standing TEXT NOT NULL DEFAULT 'connected' CHECK (standing IN ('offered', 'connected', 'leaving', 'left')),
     left_at TEXT,
     -- Since when it is neither read nor written; none: not paused.
     paused_at TEXT,

@@ -11,7 +11,7 @@ use crate::{
         calendar::Role,
         flow::CustomFlow,
         id::{CalendarId, UserId},
-        item::ItemKey,
+        item::{Face, ItemKey},
         mapping::{Mapping, Memory},
         plan::{Action, Held},
         snapshot::{Policy, Snapshot},
@@ -75,6 +75,36 @@ pub async fn declare_flow(app: &App, user: UserId, flow: &CustomFlow) -> Result<
         return Err(IntentError::Flow(objection));
     }
     Ok(app.store.set_flow(user, flow).await?)
+}
+
+/// Settles the colour which meetings of one calendar have on another; none: that of the origin.
+///
+/// # Errors
+/// When our database fails.
+pub async fn colour(
+    app: &App,
+    user: UserId,
+    source: &CalendarId,
+    target: &CalendarId,
+    colour: Option<String>,
+) -> Result<(), IntentError> {
+    let snapshot = known(app, user).await?;
+    let declared = snapshot.flows.iter().find(|flow| flow.source == *source && flow.target == *target);
+    match declared {
+        None if colour.is_none() => Ok(()),
+        Some(flow) if flow.shape.colour == colour => Ok(()),
+        declared => {
+            let usual = CustomFlow::usual(source, target, Face::Copy);
+            let mut flow = declared.cloned().unwrap_or_else(|| usual.clone());
+            flow.shape.colour = colour;
+            // What is as usual need not be declared.
+            if flow == usual {
+                app.store.drop_flow(user, source, target).await?;
+                return Ok(());
+            }
+            declare_flow(app, user, &flow).await
+        }
+    }
 }
 
 /// Says a person's word about removals that wait under `code`; gives their number.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     google::error::GoogleError,
     model::{
-        calendar::{Freshness, Role, Why},
+        calendar::{Freshness, Role, Standing, Why},
         event::{Change, Event, Owner},
         id::{CalendarId, Cursor, EventId},
         item::Provenance,
@@ -87,7 +87,7 @@ pub type Cursors = BTreeMap<i64, Option<Cursor>>;
 /// # Errors
 /// When our own database fails.
 pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Result<Reading, StoreError> {
-    let calendars = app.store.calendars_of(user.id).await?;
+    let calendars = taking_part(app, user).await?;
     let silent = user.paused || app.store.is_paused().await?;
     let readings = calendars.iter().map(|row| async {
         if silent || row.paused || !scope.reads(row.number) {
@@ -119,9 +119,24 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
     Ok(Reading { freshness, news, before: cursors(&calendars) })
 }
 
+/// Reads a calendar that takes part in nothing, for somebody who wants to know what its first sync would do.
+///
+/// # Errors
+/// When our own database fails.
+pub async fn observe_offered(app: &App, user: &User, row: &CalendarRow) -> Result<Freshness, StoreError> {
+    match calendar(app, user, row, false).await {
+        Ok(_) => Ok(Freshness::Current),
+        Err(error) => error.why().map(Freshness::Stale).ok_or_else(|| ours(error)),
+    }
+}
+
 /// How far Google has told us these calendars.
 pub fn cursors(calendars: &[CalendarRow]) -> Cursors {
-    calendars.iter().map(|row| (row.number, row.cursor.clone())).collect()
+    calendars
+        .iter()
+        .filter(|row| row.standing != Standing::Offered)
+        .map(|row| (row.number, row.cursor.clone()))
+        .collect()
 }
 
 fn ours(error: ObserveError) -> StoreError {
@@ -138,9 +153,16 @@ fn ours(error: ObserveError) -> StoreError {
 /// # Errors
 /// When our own database fails.
 pub async fn as_of_last_time(app: &App, user: &User) -> Result<BTreeMap<i64, Freshness>, StoreError> {
-    let calendars = app.store.calendars_of(user.id).await?;
+    let calendars = taking_part(app, user).await?;
     let silent = user.paused || app.store.is_paused().await?;
     Ok(calendars.iter().map(|row| (row.number, last_known(row, silent))).collect())
+}
+
+/// The calendars of a user but for those that are only offered.
+async fn taking_part(app: &App, user: &User) -> Result<Vec<CalendarRow>, StoreError> {
+    let mut calendars = app.store.calendars_of(user.id).await?;
+    calendars.retain(|row| row.standing != Standing::Offered);
+    Ok(calendars)
 }
 
 /// How far a calendar may be trusted that is not read now.

@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use super::{
     App, accounts, alerts,
     bell::Bell,
+    board::Board,
     channels,
     chores::{self, Chore, Timetable},
     health::Health,
@@ -87,6 +88,7 @@ pub struct Desk {
     pub bell: Bell,
     pub health: Health,
     pub metrics: Metrics,
+    pub board: Board,
     started: Instant,
     /// Seconds that have passed for the service alone.
     #[cfg(test)]
@@ -99,6 +101,7 @@ impl Default for Desk {
             bell: Bell::default(),
             health: Health::default(),
             metrics: Metrics::default(),
+            board: Board::default(),
             started: Instant::now(),
             #[cfg(test)]
             skipped: std::sync::Arc::default(),
@@ -294,6 +297,9 @@ impl Service {
 
     fn begin(&self, user: UserId, lane: Lane, scope: Scope) -> JoinHandle<Ended> {
         let (mut app, begun) = (self.app.clone(), self.desk.moment());
+        let board = self.desk.board.clone();
+        board.begins(user);
+        app.progress = std::sync::Arc::new(move |done, of| board.wrote(user, done, of));
         if lane == Lane::Backfill {
             app.google = app.google.of_class(Class::Backfill);
         }
@@ -316,6 +322,7 @@ impl Service {
         if let Some(known) = self.users.get_mut(&user) {
             known.calm = None;
         }
+        self.desk.board.ended(user, self.app.clock.now(), result.as_ref().ok().and_then(|tick| tick.as_ref().ok()));
         match result {
             Ok(Ok(tick)) => {
                 if let Some(known) = self.users.get_mut(&user) {
@@ -373,6 +380,7 @@ impl Service {
         let wall = self.app.clock.now();
         for (number, freshness) in &tick.freshness {
             let Some(calendar) = self.calendars.get_mut(number).filter(|_| scope.reads(*number)) else { continue };
+            self.desk.board.read(*number, wall, *freshness);
             match freshness {
                 Freshness::Current => {
                     if tick.news.contains(number) && !calendar.announced && calendar.record.opened.is_some() {
@@ -477,6 +485,7 @@ impl Service {
             let interval = polling::interval(&calendar.record, wall);
             let at = polling::next(wall, interval, self.stretch, salt(*number));
             calendar.next = now + (at - wall).to_std().unwrap_or_default();
+            self.desk.board.next(*number, at);
         }
     }
 
@@ -538,6 +547,7 @@ impl Service {
                     unannounced: None,
                     full: polling::full_pass(seat.full.unwrap_or(wall), salt(number)),
                 };
+                self.desk.board.next(number, first);
                 self.calendars.insert(number, watched);
             }
         }

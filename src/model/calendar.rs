@@ -32,6 +32,8 @@ impl Role {
 /// What the person wants of a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// Chosen, and not begun: the person has not said yes to what would change. It takes part in nothing.
+    Offered,
     Connected,
     /// To be left: everything of ours that stands there or derives from it goes away first.
     Leaving,

@@ -21,6 +21,19 @@ pub struct CustomFlow {
     pub shape: Shape,
 }
 
+impl CustomFlow {
+    /// What flows as usual between calendars of these, with this face.
+    pub fn usual(source: &CalendarId, target: &CalendarId, face: Face) -> Self {
+        CustomFlow {
+            source: source.clone(),
+            target: target.clone(),
+            face: Some(face),
+            filter: Filter::default(),
+            shape: Shape::default(),
+        }
+    }
+}
+
 /// Which events of the source flow. What is not set lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

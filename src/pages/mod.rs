@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod consultant;
 pub mod mail;
+pub mod plan;
 pub mod setup;
 pub mod shell;
 
@@ -88,6 +89,7 @@ macro_rules! templates {
 const TEMPLATES: &[(&str, &str)] = templates![
     "layout.html",
     "message.html",
+    "parts/plan.html",
     "parts/smtp.html",
     "setup/steps.html",
     "setup/unlock.html",
@@ -98,6 +100,17 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "setup/key.html",
     "setup/done.html",
     "consultant/login.html",
+    "consultant/dashboard.html",
+    "consultant/choose.html",
+    "consultant/preview.html",
+    "consultant/calendar.html",
+    "consultant/disconnect.html",
+    "consultant/disconnect-all.html",
+    "consultant/why.html",
+    "consultant/settings.html",
+    "consultant/run.html",
+    "consultant/log.html",
+    "consultant/plan.html",
     "mail/alert.txt",
     "mail/alert.html",
 ];

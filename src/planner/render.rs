@@ -149,17 +149,7 @@ fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) 
     if repeats(&step.action) {
         text.push_str(" repeating,");
     }
-    let origin = name(plan, &step.key.origin.calendar);
-    let target = name(plan, &step.key.target);
-    let why = match (&step.action, step.reason) {
-        (_, Reason::Undone) => "taken back".to_owned(),
-        (Action::WriteBack { .. }, _) => format!("changed on {target}; changed here, too"),
-        (Action::Respond { to, .. }, Reason::Removed) => format!("removed from {target}; {}", answered(*to)),
-        (Action::Respond { to, .. }, _) => format!("answered on {target}; {}", answered(*to)),
-        (Action::Withdraw { .. }, _) => format!("removed from {target}; removed here, too"),
-        (_, why) => reason(why, origin),
-    };
-    let _ = write!(text, " {why}");
+    let _ = write!(text, " {}", why(plan, step));
     line(out, format_args!("{text}"));
     let (from, to, changed) = match &step.action {
         Action::Update { from, to, .. } => (from, to, to.changed(from)),
@@ -178,6 +168,20 @@ fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) 
     line(out, format_args!("                ({same} fields unchanged)"));
 }
 
+/// Why a step is to be taken, in words.
+pub fn why(plan: &Plan, step: &Step) -> String {
+    let origin = name(plan, &step.key.origin.calendar);
+    let target = name(plan, &step.key.target);
+    match (&step.action, step.reason) {
+        (_, Reason::Undone) => "taken back".to_owned(),
+        (Action::WriteBack { .. }, _) => format!("changed on {target}; changed here, too"),
+        (Action::Respond { to, .. }, Reason::Removed) => format!("removed from {target}; {}", answered(*to)),
+        (Action::Respond { to, .. }, _) => format!("answered on {target}; {}", answered(*to)),
+        (Action::Withdraw { .. }, _) => format!("removed from {target}; removed here, too"),
+        (_, why) => reason(why, origin),
+    }
+}
+
 fn answered(answer: Answer) -> &'static str {
     match answer {
         Answer::Accepted => "accepted here, too",
@@ -191,7 +195,8 @@ fn quoted(title: &Option<String>) -> String {
     title.as_ref().map_or("untitled".into(), |title| format!("\"{title}\""))
 }
 
-fn repeats(action: &Action) -> bool {
+/// Whether what it makes repeats.
+pub fn repeats(action: &Action) -> bool {
     match action {
         Action::Create { body, .. } | Action::Update { to: body, .. } => !body.recurrence.is_empty(),
         _ => false,

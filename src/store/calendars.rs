@@ -1,5 +1,7 @@
 //! Connected calendars, how far each has been read, and how often reading failed in a row.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -94,7 +96,11 @@ impl TryFrom<Row> for CalendarRow {
             name: display_name,
             role: Role::from_word(&calendar_type).ok_or(StoreError::Format { table: TABLE })?,
             zone,
-            standing: if standing == "leaving" { Standing::Leaving } else { Standing::Connected },
+            standing: match standing.as_str() {
+                "offered" => Standing::Offered,
+                "leaving" => Standing::Leaving,
+                _ => Standing::Connected,
+            },
             paused,
             writable,
             account,
@@ -151,6 +157,33 @@ impl Store {
         role: Role,
         zone: &str,
     ) -> Result<i64, StoreError> {
+        self.connect(user, token, calendar, name, role, zone, false).await
+    }
+
+    /// [`Store::connect_calendar`], but that a calendar which comes anew takes part in nothing until [`Store::begin_calendar`].
+    pub async fn offer_calendar(
+        &self,
+        user: UserId,
+        token: TokenId,
+        calendar: &CalendarId,
+        name: &str,
+        role: Role,
+        zone: &str,
+    ) -> Result<i64, StoreError> {
+        self.connect(user, token, calendar, name, role, zone, true).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are one row")]
+    async fn connect(
+        &self,
+        user: UserId,
+        token: TokenId,
+        calendar: &CalendarId,
+        name: &str,
+        role: Role,
+        zone: &str,
+        silent: bool,
+    ) -> Result<i64, StoreError> {
         let mut transaction = self.write().await?;
         let before: Option<(Option<i64>, String)> = sqlx::query_as(
             "SELECT oauth_token_id, calendar_type FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
@@ -162,11 +195,13 @@ impl Store {
         .when("looking for a calendar")?;
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO client_calendars (user_id, oauth_token_id, google_calendar_id, display_name, calendar_type,
-                 zone, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+                 zone, created_at, standing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?8 THEN 'offered' ELSE 'connected' END)
              ON CONFLICT (user_id, google_calendar_id) DO UPDATE SET oauth_token_id = excluded.oauth_token_id,
                  display_name = excluded.display_name, calendar_type = excluded.calendar_type, zone = excluded.zone,
-                 standing = 'connected', left_at = NULL, paused_at = NULL, writable = 1
+                 -- What was in use goes on.
+                 standing = CASE WHEN ?8 AND standing <> 'connected' THEN 'offered' ELSE 'connected' END,
+                 left_at = NULL, paused_at = NULL, writable = 1
              RETURNING id",
         )
         .bind(user.0)
@@ -176,6 +211,7 @@ impl Store {
         .bind(role.word())
         .bind(zone)
         .bind(self.now())
+        .bind(silent)
         .fetch_one(&mut *transaction)
         .await
         .when("connecting a calendar")?;
@@ -205,6 +241,22 @@ impl Store {
         Ok(number)
     }
 
+    /// Lets an offered calendar take part from now on; tells whether it was one.
+    pub async fn begin_calendar(&self, user: UserId, number: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE client_calendars SET standing = 'connected' WHERE id = ? AND user_id = ? AND standing = 'offered'",
+        )
+        .bind(number)
+        .bind(user.0)
+        .execute(&mut *transaction)
+        .await
+        .when("beginning with a calendar")?;
+        Store::turn_generation(&mut transaction, user).await?;
+        transaction.commit().await.when("beginning with a calendar")?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// The calendars of a user, in the order in which they were connected.
     pub async fn calendars_of(&self, user: UserId) -> Result<Vec<CalendarRow>, StoreError> {
         let mut connection = self.reader.acquire().await.when("listing calendars")?;
@@ -230,6 +282,21 @@ impl Store {
             .await
             .when("looking for an account")?;
         Ok(token.flatten().map(TokenId))
+    }
+
+    /// How many events of ours stand on each calendar of a user; exceptions of a series are not counted.
+    pub async fn blocks_of(&self, user: UserId) -> Result<BTreeMap<i64, u32>, StoreError> {
+        let rows: Vec<(i64, u32)> = sqlx::query_as(
+            "SELECT client_calendar_id, count(*) FROM mirror_events JOIN client_calendars AS calendar
+                 ON calendar.id = client_calendar_id
+             WHERE user_id = ? AND owner = 'ours' AND state <> 'tombstone' AND item_in_series = 0
+             GROUP BY client_calendar_id",
+        )
+        .bind(user.0)
+        .fetch_all(&self.reader)
+        .await
+        .when("counting what is ours")?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Notes the zone of a calendar; writes only if it is another than before.

@@ -19,6 +19,7 @@ mod flows;
 mod jobs;
 pub mod journal;
 pub mod lock;
+pub mod log;
 pub mod mappings;
 pub mod mirror;
 pub mod people;

@@ -48,7 +48,7 @@ impl Store {
             "SELECT users.id AS user_id, generation, users.paused_at IS NOT NULL AS user_paused, calendar.id AS calendar_id,
                  calendar.paused_at IS NOT NULL AS paused, coalesce(consecutive_failures, 0) AS failures, last_full_sync
              FROM users
-             LEFT JOIN client_calendars AS calendar ON calendar.user_id = users.id AND standing <> 'left'
+             LEFT JOIN client_calendars AS calendar ON calendar.user_id = users.id AND standing NOT IN ('offered', 'left')
              LEFT JOIN calendar_sync_state ON client_calendar_id = calendar.id
              ORDER BY users.id, calendar.id",
         )

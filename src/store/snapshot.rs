@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        calendar::{Calendar, Freshness},
+        calendar::{Calendar, Freshness, Standing},
         event::{Event, Slot},
         id::{CalendarId, EventId, UserId},
         item::{ItemKey, Observed, ObservedState},
@@ -37,7 +37,8 @@ struct Row {
 const TABLE: &str = "mirror_events";
 
 impl Store {
-    /// The snapshot of a user at this instant. A calendar that `freshness` does not name counts as never read.
+    /// The snapshot of a user at this instant. A calendar that `freshness` does not name counts as never read; an offered one that it
+    /// does not name is left out, and one that it names is seen as it would be once it takes part.
     ///
     /// # Errors
     /// [`StoreError::NoSuchUser`], or when something sealed does not open: an unreadable row is never taken for an absent one.
@@ -52,13 +53,14 @@ impl Store {
         let calendars: BTreeMap<i64, Calendar> = calendars::all(&mut transaction, user)
             .await?
             .into_iter()
+            .filter(|row| row.standing != Standing::Offered || freshness.contains_key(&row.number))
             .map(|row| {
                 let calendar = Calendar {
                     id: row.id.clone(),
                     number: row.number,
                     name: row.name,
                     role: row.role,
-                    standing: row.standing,
+                    standing: if row.standing == Standing::Offered { Standing::Connected } else { row.standing },
                     writable: row.writable,
                     own: row.id.as_str().eq_ignore_ascii_case(&row.account),
                     freshness: freshness.get(&row.number).copied().unwrap_or(Freshness::Unseen),
@@ -79,7 +81,8 @@ impl Store {
         .bind(user.0)
         .fetch(&mut *transaction);
         while let Some(row) = rows.try_next().await.when("reading the mirror")? {
-            let calendar = calendars.get(&row.client_calendar_id).ok_or(StoreError::Format { table: TABLE })?;
+            // Of an offered calendar something may be known already.
+            let Some(calendar) = calendars.get(&row.client_calendar_id) else { continue };
             let event = self.event_of(&row)?;
             if row.owner == "ours" {
                 let (key, ours) = ours(&calendar.id, row, event).ok_or(StoreError::Format { table: TABLE })?;

@@ -249,7 +249,7 @@ impl Store {
             .when("beginning to remove a user")?;
         sqlx::query(
             "UPDATE client_calendars SET standing = 'leaving', paused_at = NULL
-             WHERE user_id = ? AND standing = 'connected'",
+             WHERE user_id = ? AND standing IN ('offered', 'connected')",
         )
         .bind(user.0)
         .execute(&mut *transaction)

@@ -258,7 +258,8 @@ impl Store {
     pub async fn tokens_ending(&self, at: DateTime<Utc>) -> Result<Vec<TokenId>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM oauth_tokens WHERE token_expiry < ? AND ended_at IS NULL
-                 AND EXISTS (SELECT 1 FROM client_calendars WHERE oauth_token_id = oauth_tokens.id AND standing <> 'left'
+                 AND EXISTS (SELECT 1 FROM client_calendars WHERE oauth_token_id = oauth_tokens.id
+                     AND standing NOT IN ('offered', 'left')
                      AND paused_at IS NULL)
              ORDER BY token_expiry",
         )

@@ -15,4 +15,5 @@ mod service;
 mod stage;
 mod tidy;
 mod upkeep;
+mod web;
 mod world;

@@ -16,6 +16,8 @@
 //! Invariants: an answer says nothing of what it is about to anybody who has not proved who they are; a body that nobody needs is
 //! not read; each request has an id of ours, which its log lines carry; nothing is changed by GET, but for ways to Google that begin.
 
+mod consultant;
+mod ctx;
 mod error;
 mod forms;
 mod limits;
@@ -47,6 +49,8 @@ use salvo::{
     server::ServerHandle,
 };
 use tracing::debug;
+
+use consultant::{calendars, dashboard, log, settings};
 
 pub use limits::Limits;
 pub use setup::Gate;
@@ -171,7 +175,39 @@ fn service(front: Front) -> Service {
                         .push(Router::with_path("connect-personal/callback").get(sign_in::personal)),
                 ),
         )
-        .push(Router::with_path("app").hoop(session::signed_in).push(Router::with_path("welcome").get(setup::welcome)));
+        .push(
+            Router::with_path("app")
+                .hoop(session::signed_in)
+                .get(dashboard::show_dashboard)
+                .push(Router::with_path("welcome").get(setup::welcome))
+                .push(Router::with_path("sync").post(dashboard::check_now))
+                .push(Router::with_path("sync/full").post(dashboard::check_fully))
+                .push(Router::with_path("plan").get(dashboard::show_plan))
+                .push(Router::with_path("answer").post(dashboard::take_answer))
+                .push(Router::with_path("main").get(calendars::show_main_choice).post(calendars::choose_main))
+                .push(Router::with_path("connect/{token}").get(calendars::show_choice).post(calendars::choose_one))
+                .push(Router::with_path("why").get(calendars::show_why))
+                .push(Router::with_path("where").get(calendars::show_where))
+                .push(
+                    Router::with_path("calendars/{id}")
+                        .get(calendars::show_one)
+                        .push(Router::with_path("preview").get(calendars::show_preview))
+                        .push(Router::with_path("begin").post(calendars::begin_syncing))
+                        .push(Router::with_path("pause").post(calendars::pause_one))
+                        .push(Router::with_path("resume").post(calendars::resume_one))
+                        .push(Router::with_path("sync").post(calendars::check_one))
+                        .push(Router::with_path("disconnect").get(calendars::ask_to_leave).post(calendars::leave_one)),
+                )
+                .push(Router::with_path("settings").get(settings::show_settings))
+                .push(Router::with_path("settings/alerts").post(settings::save_alerts))
+                .push(Router::with_path("settings/guests").post(settings::save_guests))
+                .push(Router::with_path("settings/colours").post(settings::save_colours))
+                .push(Router::with_path("settings/bring-back").post(settings::bring_all_back))
+                .push(Router::with_path("disconnect-all").get(settings::ask_to_leave_all).post(settings::leave_all))
+                .push(Router::with_path("runs/{run}").get(settings::show_run))
+                .push(Router::with_path("runs/{run}/undo").post(settings::take_back))
+                .push(Router::with_path("logs").get(log::show_log)),
+        );
     let routes = Router::new()
         .hoop(RequestId::new())
         .hoop(tell)

@@ -1,0 +1,82 @@
+//! Ways through the pages, from beginning to end.
+
+use serde_json::json;
+
+use super::{Site, until};
+use crate::emulator::with;
+
+/// Titles on a calendar, as its owner sees them.
+async fn titles(site: &Site, account: &str) -> Vec<String> {
+    let items = with(&site.world.core, |core| {
+        let calendar = &core.world.calendars[account];
+        calendar.events.values().map(|event| json!(event.fields)).collect::<Vec<_>>()
+    });
+    let live = items.iter().filter(|item| item["status"] != "cancelled");
+    let mut titles: Vec<String> = live.map(|item| item["summary"].as_str().unwrap_or_default().to_owned()).collect();
+    titles.sort();
+    titles
+}
+
+async fn meet(site: &Site, account: &str, title: &str) {
+    let at =
+        |hours: i64| json!({"dateTime": (site.app.clock.now() + chrono::TimeDelta::hours(24 + hours)).to_rfc3339()});
+    let url = format!("{}/calendar/v3/calendars/primary/events", site.world.origin());
+    let http = reqwest::Client::builder().build().unwrap();
+    let body = json!({"summary": title, "start": at(0), "end": at(1)}).to_string();
+    let request = http.post(url).header("authorization", format!("Bearer dev:{account}"));
+    assert_eq!(request.header("content-type", "application/json").body(body).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_first_visit_to_the_first_synced_event_and_away_again() {
+    let (site, mut ada) = Site::ready().await;
+    ada.go("/app").await;
+    assert!(ada.page.text.contains("Main calendar") && ada.page.text.contains("ada@home.example"), "{}", ada.page.text);
+    meet(&site, "ada@acme.example", "Kick-off").await;
+    ada.account = "ada@acme.example".into();
+    ada.go("/auth/connect-client").await;
+    let action = ada.page.path.clone();
+    ada.send(&action, &[("calendar_id", "ada@acme.example")]).await;
+    // What would happen is shown before anything does.
+    assert!(ada.page.text.contains("What will change") && ada.page.text.contains("Kick-off"), "{}", ada.page.text);
+    assert!(titles(&site, "ada@home.example").await.is_empty());
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(titles(&site, "ada@home.example").await.is_empty(), "silent until its person begins");
+    let begin = ada.page.path.replace("/preview", "/begin");
+    ada.send(&begin, &[]).await;
+    until("the copy", async || titles(&site, "ada@home.example").await == ["Kick-off"]).await;
+    ada.connect("client", "ada@globex.example").await;
+    ada.connect("personal", "ada@gmail.example").await;
+    until("the block", async || titles(&site, "ada@globex.example").await == ["[BusyBridge] Busy"]).await;
+    assert!(titles(&site, "ada@gmail.example").await.is_empty());
+    until("the page says so", async || {
+        ada.go("/app").await;
+        ada.page.text.contains("Everything is in sync.")
+    })
+    .await;
+    // What each client sees, and why.
+    let number = site.app.store.calendars_of(crate::model::id::UserId(1)).await.unwrap();
+    let globex = number.iter().find(|row| row.account == "ada@globex.example").unwrap().number;
+    ada.go(&format!("/app/calendars/{globex}")).await;
+    assert!(ada.page.text.contains("[BusyBridge] Busy") && !ada.page.text.contains("Kick-off"), "{}", ada.page.text);
+    let why = ada.page.text.split("href=\"/app/why?").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    ada.go(&format!("/app/why?{why}")).await;
+    assert!(
+        ada.page.text.contains("It is a block for an event") && ada.page.text.contains("Kick-off"),
+        "{}",
+        ada.page.text
+    );
+    // Away again, with the consequence in numbers.
+    let acme = number.iter().find(|row| row.account == "ada@acme.example").unwrap().number;
+    ada.go(&format!("/app/calendars/{acme}/disconnect")).await;
+    assert!(ada.page.text.contains("1 event will leave"), "{}", ada.page.text);
+    ada.send(&format!("/app/calendars/{acme}/disconnect"), &[]).await;
+    until("what was ours leaves", async || {
+        titles(&site, "ada@home.example").await.is_empty() && titles(&site, "ada@globex.example").await.is_empty()
+    })
+    .await;
+    assert_eq!(titles(&site, "ada@acme.example").await, ["Kick-off"]);
+    ada.go("/app").await;
+    ada.send("/auth/logout", &[]).await;
+    assert_eq!(ada.page.path, "/app/login");
+}

@@ -1,0 +1,6 @@
+//! Consultants' pages.
+
+pub mod calendars;
+pub mod dashboard;
+pub mod log;
+pub mod settings;
