@@ -3,7 +3,7 @@
 use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::signal;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Ending, Failure, assemble, open, settings::Settings, store_failure};
 use crate::{
@@ -76,14 +76,10 @@ pub async fn run(
     let limits = Limits::new(settings.trusted_proxies.clone());
     let (key_file, prefill) = (settings.key_file.clone(), settings.client.clone());
     let front = Front::new(app.clone(), desk.clone(), refresh, limits, key_file, prefill, configured);
-    let token = front.gate.token().filter(|_| !configured);
+    let told = front.clone();
     let mut site = web::serve(front, settings.listen).await.map_err(Failure::failed)?;
     begun(site.address)?;
-    if let Some(token) = token {
-        // What follows # reaches no server and no log of one.
-        let link = format!("{}/setup/unlock#{}", settings.public_url, token.reveal());
-        warn!("this installation is not set up. Open {link} within an hour; the setup token is {}", token.reveal());
-    }
+    told.tell_token();
     let (stop, store) = (app.stop.clone(), app.store.clone());
     let mut service = std::pin::pin!(service::serve(app, desk, options));
     let served = tokio::select! {

@@ -139,17 +139,26 @@ async fn mails(app: &App, condition: &Condition) -> Result<Vec<NewMail>, StoreEr
         None => None,
     };
     let affected = users.iter().find(|user| Some(user.id) == condition.user);
+    // Others whom admins named are told what admins are.
+    let elsewhere = app.store.alert_recipients().await?;
+    let elsewhere = elsewhere.into_iter().filter(|to| !users.iter().any(|user| user.email.eq_ignore_ascii_case(to)));
+    let now = app.clock.now();
+    let page = |person: Option<&str>| {
+        AlertMail::new(condition.kind, calendar.as_deref(), person, &condition.detail, now, &app.policy.public_url)
+    };
+    let of = affected.map(|user| user.email.as_str());
+    let elsewhere = elsewhere.map(|recipient| {
+        let mail = page(of).render();
+        NewMail { recipient, subject: mail.subject, text: mail.text, html: mail.html }
+    });
     let mails = alerts::recipients(condition, &people, &unwanted).into_iter().filter_map(|id| {
         let to = users.iter().find(|user| user.id == id)?;
         // To oneself one needs no introduction.
         let person = affected.filter(|user| user.id != id).map(|user| user.email.as_str());
-        let now = app.clock.now();
-        let page =
-            AlertMail::new(condition.kind, calendar.as_deref(), person, &condition.detail, now, &app.policy.public_url);
-        let mail = page.render();
+        let mail = page(person).render();
         Some(NewMail { recipient: to.email.clone(), subject: mail.subject, text: mail.text, html: mail.html })
     });
-    Ok(mails.collect())
+    Ok(mails.chain(elsewhere).collect())
 }
 
 /// Sends the mails that are due. Where no mail server is set they wait, and are seen on pages.

@@ -109,7 +109,6 @@ impl Bell {
     }
 
     /// Marks what somebody of the house wants looked at.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for buttons; there are no pages yet"))]
     pub fn ring(&self, user: UserId, scope: Scope, moment: Duration) {
         self.lock().mark(user, scope, moment);
         self.wake.notify_one();

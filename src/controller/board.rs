@@ -50,9 +50,7 @@ pub struct Doing {
 /// How a tick ended.
 #[derive(Clone, Debug)]
 pub struct Last {
-    pub at: DateTime<Utc>,
-    /// Writes that were made.
-    pub done: usize,
+    /// Writes that failed.
     pub failed: usize,
     /// The tick itself came to nothing.
     pub broken: bool,
@@ -110,12 +108,12 @@ impl Board {
     }
 
     /// A tick has ended; none: it came to nothing.
-    pub(super) fn ended(&self, user: UserId, at: DateTime<Utc>, tick: Option<&Tick>) {
+    pub(super) fn ended(&self, user: UserId, tick: Option<&Tick>) {
         let mut inner = self.lock();
         let Some(tick) = tick else {
             let doing = inner.users.entry(user).or_default();
             (doing.running, doing.progress) = (false, None);
-            doing.last = Some(Last { at, done: 0, failed: 0, broken: true });
+            doing.last = Some(Last { failed: 0, broken: true });
             return;
         };
         let writes = tick.plan.steps.iter().zip(&tick.outcomes).filter(|(step, _)| step.action.writes());
@@ -137,8 +135,7 @@ impl Board {
         doing.progress = (tick.left > 0).then_some((before + done, before + done + tick.left));
         let idle = tick.idle && doing.last.is_some();
         if !idle {
-            let kept = doing.last.take().filter(|last| done + failed == 0 && !last.broken && last.failed == 0);
-            doing.last = Some(kept.map_or(Last { at, done, failed, broken: false }, |last| Last { at, ..last }));
+            doing.last = Some(Last { failed, broken: false });
             (doing.waiting, doing.held) = (waiting(&tick.plan), held(&tick.plan));
         }
     }

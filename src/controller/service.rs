@@ -322,7 +322,7 @@ impl Service {
         if let Some(known) = self.users.get_mut(&user) {
             known.calm = None;
         }
-        self.desk.board.ended(user, self.app.clock.now(), result.as_ref().ok().and_then(|tick| tick.as_ref().ok()));
+        self.desk.board.ended(user, result.as_ref().ok().and_then(|tick| tick.as_ref().ok()));
         match result {
             Ok(Ok(tick)) => {
                 if let Some(known) = self.users.get_mut(&user) {

@@ -12,6 +12,7 @@
 //!   month after, and when nothing refers to it ([`retention`]);
 //! * a database of another key, of a newer program, damaged, or no database at all is refused, never repaired or replaced.
 
+pub mod admin;
 pub mod alerts;
 pub mod calendars;
 pub mod channels;

@@ -11,6 +11,7 @@
 //! | approval | after two days; it was good for one |
 //! | refusal | 30 days after it was last repeated |
 //! | day's requests | after 90 days |
+//! | session | when it is good no more |
 //!
 //! Invariant: what is forgotten never changes a plan. A mapping may stand for an event that still lives at Google, so that none is
 //! forgotten here; a tombstone is proof that an event is gone, and stays while a mapping or an event of ours names it.
@@ -41,7 +42,8 @@ impl Store {
             log: self.in_lots(LOG, &before(90)).await?,
             runs: self.in_lots(RUNS, &before(90)).await?,
             calendars: self.in_lots(CALENDARS, &before(30)).await?,
-            others: self.in_lots(APPROVALS, &before(2)).await?
+            others: self.forget_sessions().await?
+                + self.in_lots(APPROVALS, &before(2)).await?
                 + self.in_lots(REFUSALS, &before(30)).await?
                 + self.in_lots(USAGE, &before(90)).await?,
         })

@@ -104,10 +104,6 @@ impl Refusal {
         self.code
     }
 
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
     /// Writes it.
     pub fn answer(self, req: &Request, depot: &Depot, res: &mut Response) {
         let Refusal { status, code, message, field, retry_after, way } = self;

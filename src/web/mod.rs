@@ -16,6 +16,7 @@
 //! Invariants: an answer says nothing of what it is about to anybody who has not proved who they are; a body that nobody needs is
 //! not read; each request has an id of ours, which its log lines carry; nothing is changed by GET, but for ways to Google that begin.
 
+mod admin;
 mod consultant;
 mod ctx;
 mod error;
@@ -38,6 +39,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use salvo::{
     Depot, FlowCtrl, Handler, Listener, Request, Response, Router, Server, Service, affix_state,
     catch_panic::CatchPanic,
@@ -48,8 +50,9 @@ use salvo::{
     request_id::{RequestId, RequestIdDepotExt},
     server::ServerHandle,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
+use admin::{plans, settings as admin_settings, status, users};
 use consultant::{calendars, dashboard, log, settings};
 
 pub use limits::Limits;
@@ -74,6 +77,8 @@ pub struct Front {
     /// A client id and secret from the environment, to begin the set-up with.
     pub prefill: Option<(String, Secret<String>)>,
     configured: Arc<AtomicBool>,
+    /// When it began, by the wall clock and by the service's own.
+    began: (DateTime<Utc>, Duration),
 }
 
 impl Front {
@@ -89,7 +94,8 @@ impl Front {
     ) -> Self {
         let gate = Gate::new(app.clock.now());
         let configured = Arc::new(AtomicBool::new(configured));
-        Front { app, desk, refresh, limits, gate, key_file, prefill, configured }
+        let began = (app.clock.now(), desk.moment());
+        Front { app, desk, refresh, limits, gate, key_file, prefill, configured, began }
     }
 
     /// The front of this request.
@@ -100,6 +106,28 @@ impl Front {
     /// Whether the installation is set up.
     pub fn is_configured(&self) -> bool {
         self.configured.load(Ordering::SeqCst)
+    }
+
+    /// What the clock showed when it began, and what has passed since by a clock that only goes forward.
+    fn began(&self) -> (DateTime<Utc>, Duration) {
+        let (wall, moment) = self.began;
+        (wall, self.desk.moment().saturating_sub(moment))
+    }
+
+    /// The set-up begins again, with a new token.
+    fn begin_again(&self) {
+        self.gate.renew(self.app.clock.now());
+        self.configured(false);
+        self.tell_token();
+    }
+
+    /// Tells the setup token to who reads the log, if the installation is not set up.
+    pub fn tell_token(&self) {
+        let Some(token) = self.gate.token().filter(|_| !self.is_configured()) else { return };
+        let url = &self.app.policy.public_url;
+        // What follows # reaches no server and no log of one.
+        let link = format!("{url}/setup/unlock#{}", token.reveal());
+        warn!("this installation is not set up. Open {link} within an hour; the setup token is {}", token.reveal());
     }
 
     fn configured(&self, configured: bool) {
@@ -207,6 +235,38 @@ fn service(front: Front) -> Service {
                 .push(Router::with_path("runs/{run}").get(settings::show_run))
                 .push(Router::with_path("runs/{run}/undo").post(settings::take_back))
                 .push(Router::with_path("logs").get(log::show_log)),
+        )
+        .push(
+            Router::with_path("admin")
+                .hoop(session::signed_in)
+                .hoop(session::admins)
+                .get(status::show_status)
+                .push(Router::with_path("pause").post(status::pause_all))
+                .push(Router::with_path("resume").post(status::resume_all))
+                .push(Router::with_path("cleanup").post(status::clean_up))
+                .push(Router::with_path("export").post(status::export))
+                .push(Router::with_path("users").get(users::show_users))
+                .push(
+                    Router::with_path("users/{id}")
+                        .get(users::show_user)
+                        .push(Router::with_path("plan").get(users::show_user_plan))
+                        .push(Router::with_path("approve").post(users::approve))
+                        .push(Router::with_path("sync").post(users::sync_user))
+                        .push(Router::with_path("pause").post(users::pause_user))
+                        .push(Router::with_path("resume").post(users::resume_user))
+                        .push(Router::with_path("force-reauth").post(users::reauth_user))
+                        .push(Router::with_path("promote").post(users::promote))
+                        .push(Router::with_path("demote").post(users::demote))
+                        .push(Router::with_path("remove").get(users::ask_to_remove).post(users::remove))
+                        .push(Router::with_path("calendars/{calendar}/disconnect").post(users::disconnect)),
+                )
+                .push(Router::with_path("plans").get(plans::show_plans))
+                .push(Router::with_path("plans/{run}").get(plans::show_any_run))
+                .push(Router::with_path("logs").get(plans::show_all_logs))
+                .push(Router::with_path("settings").get(admin_settings::show_admin_settings))
+                .push(Router::with_path("settings/credentials").post(admin_settings::save_credentials))
+                .push(Router::with_path("settings/mail").post(admin_settings::save_mail))
+                .push(Router::with_path("reset").get(admin_settings::ask_to_reset).post(admin_settings::reset)),
         );
     let routes = Router::new()
         .hoop(RequestId::new())

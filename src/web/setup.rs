@@ -52,6 +52,13 @@ impl Gate {
         Gate(Arc::new(Mutex::new(Inner { token: Some(Secret::new(token)), made: now, unlocked: None, told: None })))
     }
 
+    /// Makes a new token, and lets nobody in without it.
+    pub fn renew(&self, now: DateTime<Utc>) {
+        let mut new = Gate::new(now).lock().token.take();
+        let mut inner = self.lock();
+        (inner.token, inner.made, inner.unlocked) = (new.take(), now, None);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,7 +33,7 @@ pub struct Site {
     pub app: App,
     pub front: Front,
     pub url: String,
-    pub dir: TempDir,
+    _dir: TempDir,
     _running: web::Running,
 }
 
@@ -92,7 +92,7 @@ impl Site {
             ..Options::new(None, chrono_tz::UTC)
         };
         tokio::spawn(service::serve(app.clone(), desk, options));
-        Site { world, app, front, url, dir, _running: running }
+        Site { world, app, front, url, _dir: dir, _running: running }
     }
 
     /// One that ada@home.example has set up.
