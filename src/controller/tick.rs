@@ -18,7 +18,7 @@ use crate::{
     model::{
         calendar::{Freshness, Why},
         id::UserId,
-        plan::{Outcome, Plan, Reason, Step},
+        plan::{Action, Outcome, Plan, Reason, Step},
     },
     planner::{self, render},
     store::{StoreError, people::User},
@@ -76,6 +76,33 @@ impl Calm {
     ) -> Result<Option<Self>, StoreError> {
         let seen = freshness.values().all(|freshness| *freshness == Freshness::Current);
         if !plan.is_empty() || !seen {
+            return Ok(None);
+        }
+        let cursors = observe::cursors(&app.store.calendars_of(plan.user).await?);
+        Ok(Some(Calm { generation, at: plan.at, freshness: freshness.clone(), cursors }))
+    }
+
+    /// What is known after a plan of single events was carried out whole: what stands is then what was desired, and what Google showed
+    /// is remembered with it. Series and what was done at origins are looked at once more.
+    async fn after(
+        app: &App,
+        plan: &Plan,
+        outcomes: &[Outcome],
+        generation: i64,
+        freshness: &BTreeMap<i64, Freshness>,
+    ) -> Result<Option<Self>, StoreError> {
+        let plain = |step: &Step| {
+            let single = step.key.origin.instance.is_none() && !step.beside;
+            single
+                && match &step.action {
+                    Action::Create { body, .. } | Action::Update { to: body, .. } => body.recurrence.is_empty(),
+                    Action::Delete { from, .. } => from.recurrence.is_empty(),
+                    _ => false,
+                }
+        };
+        let whole = plan.held.is_empty() && outcomes.iter().all(|outcome| *outcome == Outcome::Done);
+        let seen = freshness.values().all(|freshness| *freshness == Freshness::Current);
+        if !whole || !seen || !plan.steps.iter().all(plain) {
             return Ok(None);
         }
         let cursors = observe::cursors(&app.store.calendars_of(plan.user).await?);
@@ -201,7 +228,11 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
     let outcomes = apply::apply(app, &user, &snapshot, &plan, journal).await?;
     log(app, &user, journal, &plan, &outcomes).await?;
     standing::finish(app, &user, &freshness).await?;
-    Ok(done(plan, outcomes, freshness))
+    let calm = match left {
+        0 => Calm::after(app, &plan, &outcomes, user.generation, &freshness).await?,
+        _ => None,
+    };
+    Ok(Tick { calm, ..done(plan, outcomes, freshness) })
 }
 
 /// Keeps the beginning of a plan with so many writes at most; gives the number of those that are left out.

@@ -73,6 +73,8 @@ pub struct CalendarLine {
     pub way: Option<Way>,
     /// It may be looked at now.
     pub can_check: bool,
+    /// It may be disconnected.
+    pub can_leave: bool,
 }
 
 /// Removals that wait for a word.

@@ -4,6 +4,7 @@
 //! a page arrives ready to print, with nothing left to decide but *is there one*.
 
 pub mod admin;
+pub mod api;
 pub mod consultant;
 pub mod mail;
 pub mod plan;
@@ -89,6 +90,7 @@ macro_rules! templates {
 const TEMPLATES: &[(&str, &str)] = templates![
     "layout.html",
     "message.html",
+    "api.html",
     "parts/plan.html",
     "parts/smtp.html",
     "setup/steps.html",

@@ -21,6 +21,8 @@ use super::{Front, error::Refusal};
 
 type Keyed = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>;
 
+type Numbered = RateLimiter<i64, HashMapStateStore<i64>, DefaultClock>;
+
 /// After so many questions those are forgotten who have not asked for long.
 const SWEEP: u32 = 1_000;
 
@@ -31,6 +33,8 @@ pub struct Limits {
     sign_in: Arc<Keyed>,
     unlock: Arc<Keyed>,
     pages: Arc<Keyed>,
+    syncs: Arc<Numbered>,
+    exports: Arc<Numbered>,
     asked: Arc<AtomicU32>,
 }
 
@@ -47,6 +51,8 @@ impl Limits {
             sign_in: per_minute(10),
             unlock: per_minute(5),
             pages: per_minute(240),
+            syncs: Arc::new(RateLimiter::hashmap(Quota::per_minute(NonZeroU32::MIN))),
+            exports: Arc::new(RateLimiter::hashmap(Quota::per_hour(NonZeroU32::MIN.saturating_add(2)))),
             asked: Arc::default(),
         }
     }
@@ -77,6 +83,8 @@ impl Limits {
     /// Counts one more; seconds to wait if that is too many.
     fn count(&self, keyed: &Keyed, req: &Request) -> Result<(), u64> {
         if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+            self.syncs.retain_recent();
+            self.exports.retain_recent();
             for keyed in [&self.sign_in, &self.unlock, &self.pages] {
                 keyed.retain_recent();
                 keyed.shrink_to_fit();
@@ -86,6 +94,22 @@ impl Limits {
         keyed.check_key(&self.address(req)).map_err(|until| until.wait_time_from(now).as_secs() + 1)
     }
 
+    /// Counts a wish of a program that something be looked at now.
+    ///
+    /// # Errors
+    /// A refusal for a second one within a minute.
+    pub fn sync(&self, of: i64) -> Result<(), Refusal> {
+        numbered(&self.syncs, of)
+    }
+
+    /// Counts a copy of the database that an admin takes.
+    ///
+    /// # Errors
+    /// A refusal for a fourth one within an hour.
+    pub fn export(&self, admin: i64) -> Result<(), Refusal> {
+        numbered(&self.exports, admin)
+    }
+
     /// Counts a try to guess the setup token.
     ///
     /// # Errors
@@ -93,6 +117,11 @@ impl Limits {
     pub fn unlock(&self, req: &Request) -> Result<(), Refusal> {
         self.count(&self.unlock, req).map_err(Refusal::too_often)
     }
+}
+
+fn numbered(limiter: &Numbered, of: i64) -> Result<(), Refusal> {
+    let now = DefaultClock::default().now();
+    limiter.check_key(&of).map_err(|until| Refusal::too_often(until.wait_time_from(now).as_secs() + 1))
 }
 
 /// Counts ways to Google and back.

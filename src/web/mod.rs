@@ -7,6 +7,8 @@
 //! | `/app/login`, `/auth/…` | anybody | ways to Google and back |
 //! | `/app…` | consultants | their pages |
 //! | `/admin…` | admins | theirs |
+//! | `/api…`, `/api/admin…` | programs of people who signed in, and of admins | the same as the pages, as JSON |
+//! | `/api/openapi.json`, `/api/docs` | anybody | what the API offers |
 //! | `POST /api/webhooks/google-calendar` | Google | marks a calendar; answers before any work |
 //! | `/assets/…` | anybody | the stylesheet, the script, the icons |
 //! | `GET /health` | anybody | `ok`, or 503 and one word |
@@ -17,6 +19,7 @@
 //! not read; each request has an id of ours, which its log lines carry; nothing is changed by GET, but for ways to Google that begin.
 
 mod admin;
+mod api;
 mod consultant;
 mod ctx;
 mod error;
@@ -278,6 +281,17 @@ fn service(front: Front) -> Service {
         .push(Router::new().get(root))
         .push(Router::with_path("assets/{hash}/{name}").get(give_asset))
         .push(Router::with_path("api/webhooks/google-calendar").post(webhook::notify))
+        .push(Router::with_path("api/openapi.json").get(api::openapi))
+        .push(Router::with_path("api/docs").hoop(limits::all).hoop(session::look).get(api::docs))
+        .push(
+            Router::new()
+                .hoop(limits::all)
+                .hoop(session::look)
+                .hoop(session::signed_in)
+                .hoop(session::programs)
+                .push(api::routes())
+                .push(Router::new().hoop(session::admins).push(api::admin_routes())),
+        )
         .push(Router::with_path("health").get(operator::health))
         .push(Router::with_path("ready").get(operator::ready))
         .push(Router::with_path("metrics").get(operator::metrics))

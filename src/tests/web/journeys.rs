@@ -17,7 +17,7 @@ async fn titles(site: &Site, account: &str) -> Vec<String> {
     titles
 }
 
-async fn meet(site: &Site, account: &str, title: &str) {
+pub async fn meet(site: &Site, account: &str, title: &str) {
     let at =
         |hours: i64| json!({"dateTime": (site.app.clock.now() + chrono::TimeDelta::hours(24 + hours)).to_rfc3339()});
     let url = format!("{}/calendar/v3/calendars/primary/events", site.world.origin());

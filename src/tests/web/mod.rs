@@ -1,5 +1,6 @@
 //! The pages and the API as browsers and programs meet them: over HTTP, against the emulator, with the service at work behind them.
 
+mod api;
 mod journeys;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

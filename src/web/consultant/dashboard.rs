@@ -130,6 +130,7 @@ pub fn line(
         name: row.name.clone(),
         account: row.account.clone(),
         personal: row.role == Role::Personal,
+        can_leave: row.standing != Standing::Leaving && row.role != Role::Main,
         can_check: !row.paused && !all_paused && !user.paused && row.standing == Standing::Connected,
         state,
         more,
