@@ -46,11 +46,16 @@ fn per_minute(n: u32) -> Arc<Keyed> {
 impl Limits {
     /// The usual limits; addresses forwarded by `trusted` proxies count.
     pub fn new(trusted: Vec<IpNet>) -> Self {
+        Self::of(trusted, 1)
+    }
+
+    /// So many times the usual limits.
+    pub fn of(trusted: Vec<IpNet>, times: u32) -> Self {
         Limits {
             trusted: Arc::new(trusted),
-            sign_in: per_minute(10),
-            unlock: per_minute(5),
-            pages: per_minute(240),
+            sign_in: per_minute(10 * times),
+            unlock: per_minute(5 * times),
+            pages: per_minute(240 * times),
             syncs: Arc::new(RateLimiter::hashmap(Quota::per_minute(NonZeroU32::MIN))),
             exports: Arc::new(RateLimiter::hashmap(Quota::per_hour(NonZeroU32::MIN.saturating_add(2)))),
             asked: Arc::default(),

@@ -176,8 +176,38 @@ pub async fn serve(front: Front, listen: SocketAddr) -> io::Result<Running> {
     Ok(Running { address, handle, task })
 }
 
-/// All routes.
+/// All routes, as the service.
 fn service(front: Front) -> Service {
+    Service::new(routes(front)).catcher(Catcher::new(Bare))
+}
+
+/// Methods and paths of everything that is served.
+#[cfg(test)]
+pub fn listed(front: Front) -> Vec<(String, String)> {
+    fn walk(router: &Router, prefix: &str, found: &mut Vec<(String, String)>) {
+        let mut path = prefix.to_owned();
+        let mut method = String::new();
+        for filter in &router.filters {
+            match filter.info() {
+                salvo::routing::FilterInfo::Path(part) => path = format!("{path}/{part}"),
+                salvo::routing::FilterInfo::Method(of) => method = of.to_string(),
+                _ => {}
+            }
+        }
+        if !method.is_empty() {
+            found.push((method, if path.is_empty() { "/".into() } else { path.clone() }));
+        }
+        for router in router.routers() {
+            walk(router, &path, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&routes(front), "", &mut found);
+    found
+}
+
+/// All routes.
+fn routes(front: Front) -> Router {
     let pages = Router::new()
         .hoop(limits::all)
         .hoop(session::look)
@@ -271,7 +301,7 @@ fn service(front: Front) -> Service {
                 .push(Router::with_path("settings/mail").post(admin_settings::save_mail))
                 .push(Router::with_path("reset").get(admin_settings::ask_to_reset).post(admin_settings::reset)),
         );
-    let routes = Router::new()
+    Router::new()
         .hoop(RequestId::new())
         .hoop(tell)
         .hoop(CatchPanic::new())
@@ -295,8 +325,7 @@ fn service(front: Front) -> Service {
         .push(Router::with_path("health").get(operator::health))
         .push(Router::with_path("ready").get(operator::ready))
         .push(Router::with_path("metrics").get(operator::metrics))
-        .push(pages);
-    Service::new(routes).catcher(Catcher::new(Bare))
+        .push(pages)
 }
 
 /// Leads to another address, which is then asked for by GET, and never with what was sent.

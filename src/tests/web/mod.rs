@@ -2,6 +2,7 @@
 
 mod api;
 mod journeys;
+mod matrix;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -39,9 +40,10 @@ pub struct Site {
 }
 
 /// Accounts of the demo's people, each with an empty calendar.
-const ACCOUNTS: [(&str, Option<&str>); 7] = [
+const ACCOUNTS: [(&str, Option<&str>); 8] = [
     ("ada@home.example", Some("home.example")),
     ("bob@home.example", Some("home.example")),
+    ("cyd@home.example", Some("home.example")),
     ("ada@acme.example", Some("acme.example")),
     ("ada@globex.example", Some("globex.example")),
     ("bob@globex.example", Some("globex.example")),
@@ -50,8 +52,12 @@ const ACCOUNTS: [(&str, Option<&str>); 7] = [
 ];
 
 impl Site {
-    /// An installation that is not set up.
+    /// An installation that is not set up, and that lets a test ask as often as it likes.
     pub async fn fresh() -> Self {
+        Self::with_limits(Limits::of(Vec::new(), 1000)).await
+    }
+
+    pub async fn with_limits(limits: Limits) -> Self {
         let world = World::at(Default::default(), Clock::system()).await;
         for (email, domain) in ACCOUNTS {
             let account = Account {
@@ -83,7 +89,6 @@ impl Site {
             gates: Gates::default(),
         };
         let desk = Desk::default();
-        let limits = Limits::new(Vec::new());
         let front = Front::new(app.clone(), desk.clone(), Arc::new(|_| {}), limits, key_file, None, false);
         let listen = format!("127.0.0.1:{port}").parse().unwrap();
         let running = web::serve(front.clone(), listen).await.unwrap();
