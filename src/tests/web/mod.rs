@@ -1,6 +1,7 @@
 //! The pages and the API as browsers and programs meet them: over HTTP, against the emulator, with the service at work behind them.
 
 mod api;
+mod doors;
 mod journeys;
 mod matrix;
 
@@ -58,7 +59,7 @@ impl Site {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
-        let world = World::at(Default::default(), Clock::system()).await;
+        let world = World::at(Default::default(), Clock::manual(Clock::system().now())).await;
         for (email, domain) in ACCOUNTS {
             let account = Account {
                 email: email.into(),
