@@ -1,11 +1,14 @@
 //! What a set-up, or a change of its settings, has to try before it believes them.
 
+use std::path::Path;
+
 use super::App;
 use crate::{
     google::error::GoogleError,
     mail::{self, MailError},
     model::{alert::AlertKind, secret::Secret, smtp::Smtp},
     pages::mail::AlertMail,
+    vault::{Vault, VaultError},
 };
 
 /// Whether Google knows this client id and secret.
@@ -14,6 +17,14 @@ use crate::{
 /// When Google cannot be asked.
 pub async fn knows_client(app: &App, id: &str, secret: &Secret<String>) -> Result<bool, GoogleError> {
     app.oauth.knows_client(id, secret).await
+}
+
+/// The encryption key, for its person to keep.
+///
+/// # Errors
+/// When the key file cannot be read.
+pub fn key_text(file: &Path) -> Result<Secret<String>, VaultError> {
+    Vault::text_of(file)
 }
 
 /// Sends a test message.

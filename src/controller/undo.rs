@@ -38,6 +38,15 @@ pub struct TakenBack {
     pub skipped: Vec<(ItemKey, Since)>,
 }
 
+impl TakenBack {
+    /// What is left alone: how many, and why.
+    pub fn left_alone(&self) -> Vec<(usize, &'static str)> {
+        let reasons = [Since::Changed, Since::Gone, Since::Back, Since::Left];
+        let count = |why: Since| self.skipped.iter().filter(|(_, since)| *since == why).count();
+        reasons.into_iter().map(|why| (count(why), why.sentence())).filter(|(n, _)| *n > 0).collect()
+    }
+}
+
 /// Takes a run back; in a dry run only plans it.
 ///
 /// # Errors

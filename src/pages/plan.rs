@@ -11,10 +11,7 @@ use crate::{
         id::CalendarId,
         plan::{Action, Outcome, Plan, Step},
     },
-    planner::{
-        approval,
-        render::{self, Lens},
-    },
+    planner::render::{self, Lens},
 };
 
 /// A plan, ready to print.
@@ -86,17 +83,13 @@ impl PlanView {
             let why = unreadable.why.map_or("it was never read to the end", |why| why.sentence());
             format!("{} cannot be read: {why}", unreadable.calendar)
         });
-        let waiting = approval::waiting(plan);
         let mut held = BTreeMap::new();
         for one in &plan.held {
             *held.entry((one.reason, one.step.calendar().clone())).or_insert(0) += 1;
         }
         let held = held.into_iter().map(|((reason, calendar), n)| HeldLine {
             n,
-            code: waiting
-                .iter()
-                .find(|one| one.reason == reason && one.calendar == calendar)
-                .map(|one| one.code.clone()),
+            code: render::code_of(plan, reason, &calendar),
             calendar: name(&calendar),
             why: reason.sentence(),
         });

@@ -27,7 +27,7 @@ use super::approval;
 use crate::model::{
     body::{Answer, Field, When},
     id::CalendarId,
-    plan::{Action, Plan, Reason, Step},
+    plan::{Action, HeldReason, Plan, Reason, Step},
 };
 
 /// Whose eyes: an owner sees titles, everybody else only kinds, calendars, times and which fields changed.
@@ -166,6 +166,12 @@ fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) 
     }
     let same = Field::ALL.len() - changed.len();
     line(out, format_args!("                ({same} fields unchanged)"));
+}
+
+/// The code under which what waits on a calendar for this reason may be approved; none: nobody's word changes it.
+pub fn code_of(plan: &Plan, reason: HeldReason, calendar: &CalendarId) -> Option<String> {
+    let waiting = approval::waiting(plan).into_iter();
+    waiting.filter(|one| one.reason == reason && one.calendar == *calendar).map(|one| one.code).next()
 }
 
 /// Why a step is to be taken, in words.

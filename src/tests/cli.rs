@@ -220,10 +220,15 @@ async fn usage_is_told_on_the_right_stream_with_the_right_code() {
         assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{args:?}");
         assert!(ran.err.contains("--help"), "{args:?}: {}", ran.err);
     }
+    // A first start that cannot keep its keys makes nothing at all.
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("none.db");
+    let env = [("DATABASE_PATH", database.to_str().unwrap()), ("ENCRYPTION_KEY_FILE", "/dev/null/encryption.key")];
     for args in [&[][..], &["serve"]] {
-        let ran = run(args, &[("ENCRYPTION_KEY_FILE", "/nowhere/encryption.key")]).await;
+        let ran = run(args, &env).await;
         assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{args:?}");
-        assert!(ran.err.contains("no key file at /nowhere/encryption.key"), "{}", ran.err);
+        assert!(ran.err.contains("/dev/null"), "{}", ran.err);
+        assert!(!database.exists());
     }
     for (command, flags) in [
         ("demo", &["--once", "--ics", "--at", "--keep"][..]),

@@ -181,31 +181,6 @@ fn service(front: Front) -> Service {
     Service::new(routes(front)).catcher(Catcher::new(Bare))
 }
 
-/// Methods and paths of everything that is served.
-#[cfg(test)]
-pub fn listed(front: Front) -> Vec<(String, String)> {
-    fn walk(router: &Router, prefix: &str, found: &mut Vec<(String, String)>) {
-        let mut path = prefix.to_owned();
-        let mut method = String::new();
-        for filter in &router.filters {
-            match filter.info() {
-                salvo::routing::FilterInfo::Path(part) => path = format!("{path}/{part}"),
-                salvo::routing::FilterInfo::Method(of) => method = of.to_string(),
-                _ => {}
-            }
-        }
-        if !method.is_empty() {
-            found.push((method, if path.is_empty() { "/".into() } else { path.clone() }));
-        }
-        for router in router.routers() {
-            walk(router, &path, found);
-        }
-    }
-    let mut found = Vec::new();
-    walk(&routes(front), "", &mut found);
-    found
-}
-
 /// All routes.
 fn routes(front: Front) -> Router {
     let pages = Router::new()
@@ -407,4 +382,29 @@ impl Handler for Bare {
         res.render(salvo::writing::Text::Plain(format!("{}\n", status.canonical_reason().unwrap_or("Error"))));
         ctrl.skip_rest();
     }
+}
+
+/// Methods and paths of everything that is served.
+#[cfg(test)]
+pub fn listed(front: Front) -> Vec<(String, String)> {
+    fn walk(router: &Router, prefix: &str, found: &mut Vec<(String, String)>) {
+        let mut path = prefix.to_owned();
+        let mut method = String::new();
+        for filter in &router.filters {
+            match filter.info() {
+                salvo::routing::FilterInfo::Path(part) => path = format!("{path}/{part}"),
+                salvo::routing::FilterInfo::Method(of) => method = of.to_string(),
+                _ => {}
+            }
+        }
+        if !method.is_empty() {
+            found.push((method, if path.is_empty() { "/".into() } else { path.clone() }));
+        }
+        for router in router.routers() {
+            walk(router, &path, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&routes(front), "", &mut found);
+    found
 }

@@ -21,7 +21,6 @@ use crate::{
         sessions::Purpose,
         setup::{Draft, Mail},
     },
-    vault::Vault,
 };
 
 /// The token is good for so long.
@@ -251,7 +250,7 @@ async fn key(
 ) -> Result<(), Refusal> {
     let mut shown = None;
     if !draft.key_shown {
-        let text = Vault::text_of(&front.key_file)
+        let text = controller::setup::key_text(&front.key_file)
             .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "key_unreadable", sentence(&error)))?;
         draft.key_shown = true;
         front.app.store.put_setup_draft(&draft).await?;

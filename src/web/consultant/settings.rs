@@ -22,7 +22,7 @@ use crate::{
         consultant::{ColourLine, ColourName, DisconnectAll, PreferenceLine, RunLine, RunPage, Settings},
         plan::PlanView,
     },
-    planner::{render::Lens, undo::Since},
+    planner::render::Lens,
     store::people::User,
 };
 
@@ -216,9 +216,8 @@ pub async fn show_run(req: &mut Request, depot: &mut Depot, res: &mut Response) 
     let ctx = Ctx::of(req, depot)?;
     let run = run_of(&ctx, req).await?;
     let rows = ctx.rows().await?;
-    let TakenBack { plan, skipped, .. } = undo::undo(&ctx.front.app, run.number, Mode::DryRun).await?;
-    let left_alone = [Since::Changed, Since::Gone, Since::Back, Since::Left]
-        .map(|why| (skipped.iter().filter(|(_, since)| *since == why).count(), why.sentence()));
+    let back = undo::undo(&ctx.front.app, run.number, Mode::DryRun).await?;
+    let (left_alone, plan) = (back.left_alone(), back.plan);
     let name = |id: &crate::model::id::CalendarId| {
         rows.iter().find(|row| row.id == *id).map_or("a calendar that was disconnected", |row| row.name.as_str())
     };
@@ -238,7 +237,7 @@ pub async fn show_run(req: &mut Request, depot: &mut Depot, res: &mut Response) 
         deeds: deeds.into_iter().map(|(what, n)| format!("{n} {what}")).collect(),
         undoes: run.undoes,
         undo: PlanView::new(&plan, Lens::Owner, dashboard::PRINTED),
-        left_alone: left_alone.into_iter().filter(|(n, _)| *n > 0).collect(),
+        left_alone,
         trouble: (!plan.unreadable.is_empty())
             .then(|| "Some calendars cannot be read now, so not everything can be taken back.".to_owned()),
     };
