@@ -299,7 +299,11 @@ impl Service {
         let (mut app, begun) = (self.app.clone(), self.desk.moment());
         let board = self.desk.board.clone();
         board.begins(user);
-        app.progress = std::sync::Arc::new(move |done, of| board.wrote(user, done, of));
+        let told = app.progress.clone();
+        app.progress = std::sync::Arc::new(move |done, of| {
+            told(done, of);
+            board.wrote(user, done, of);
+        });
         if lane == Lane::Backfill {
             app.google = app.google.of_class(Class::Backfill);
         }

@@ -200,7 +200,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::load`].
     pub fn text_of(encryption_key_path: &Path) -> Result<Secret<String>, VaultError> {
-        Ok(Secret::new(STANDARD.encode(&*read_key(encryption_key_path)?)))
+        Ok(Secret::new(STANDARD.encode(*read_key(encryption_key_path)?)))
     }
 
     /// Whether neither key file is there.
