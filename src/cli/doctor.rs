@@ -83,7 +83,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
 
 fn remedy(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Missing(_) => "check DATABASE_PATH, or start the service once",
+        StoreError::Missing(_) => "check DATABASE_PATH, or restore the last backup",
         StoreError::WrongKey { .. } | StoreError::Sealed { .. } => {
             "put the key files back that belong to this database"
         }

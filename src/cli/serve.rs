@@ -28,12 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A sentence for the operator.
 pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
     // First, so that nothing is changed, not even the schema, beside another service or a restore.
-    let _held = match settings.database.exists() {
+    let mut held = match settings.database.exists() {
         true => Some(lock::hold(&settings.database).map_err(store_failure)?),
         false => None,
     };
     let fresh = Vault::is_absent(&settings.key_file) && !settings.database.exists();
     let app = if fresh { begin(settings).await? } else { open(settings, Clock::system()).await? };
+    if held.is_none() {
+        held = Some(lock::hold(&settings.database).map_err(store_failure)?);
+    }
+    let _held = held;
     let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
     let options = Options::new(webhook, settings.zone);
     let begun = |address: SocketAddr| {

@@ -62,7 +62,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// Why something could not be read or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("there is no database at {0}. Check the path, or start the service once, which makes one")]
+    #[error(
+        "there is no database at {0}. Check the path, or restore the last backup; only a first start, without keys, makes one"
+    )]
     Missing(PathBuf),
     #[error("the database file {0} cannot be made or opened. Check that its directory may be written")]
     File(PathBuf, #[source] io::Error),

@@ -264,3 +264,45 @@ fn a_second_service_on_the_same_database_is_refused_and_the_first_goes_on() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("another process serves"));
     assert!(first.0.try_wait().unwrap().is_none(), "the first goes on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_makes_everything_and_opens_the_set_up_to_who_reads_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let command = || {
+        let mut command = Command::new(BINARY);
+        command
+            .arg("serve")
+            .env("DATABASE_PATH", path("data/calendar-sync.db"))
+            .env("ENCRYPTION_KEY_FILE", path("secrets/encryption.key"))
+            .env("GOOGLE_ISSUER_URL", "http://127.0.0.1:1")
+            .env("GOOGLE_CALENDAR_API_URL", "http://127.0.0.1:1/calendar/v3")
+            .env("LISTEN", "127.0.0.1:0");
+        command
+    };
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let mut child = command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let process = Process(child);
+        let at = out.next().unwrap().unwrap();
+        let at = at.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+        let line = log.find(|line| line.as_ref().unwrap().contains("the setup token is")).unwrap().unwrap();
+        tokens.push(line.rsplit(' ').next().unwrap().chars().take(26).collect::<String>());
+        let page = reqwest::get(format!("{at}/")).await.unwrap();
+        assert_eq!((page.status().as_u16(), page.url().path()), (200, "/setup/unlock"));
+        assert!(!page.text().await.unwrap().contains(&tokens[tokens.len() - 1]), "a page does not tell it");
+        // It has the database from its first moment on.
+        let second = command().output().unwrap();
+        assert_eq!(second.status.code(), Some(5), "{}", String::from_utf8_lossy(&second.stderr));
+        drop(process);
+    }
+    assert_ne!(tokens[0], tokens[1], "each start has its own");
+    // Keys without their database are no first start.
+    for name in ["calendar-sync.db", "calendar-sync.db-wal", "calendar-sync.db-shm"] {
+        let _ = fs::remove_file(path("data").join(name));
+    }
+    let refused = command().output().unwrap();
+    assert_eq!(refused.status.code(), Some(4), "{}", String::from_utf8_lossy(&refused.stderr));
+}
