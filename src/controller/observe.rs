@@ -75,6 +75,8 @@ pub struct Reading {
     pub news: BTreeSet<i64>,
     /// How far Google had told us before.
     pub before: Cursors,
+    /// How far it has told us now, by this reading alone: what somebody else stores meanwhile is news to the next one.
+    pub after: Cursors,
 }
 
 /// How far Google has told us each calendar, by the calendars' numbers.
@@ -91,14 +93,14 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
     let silent = user.paused || app.store.is_paused().await?;
     let readings = calendars.iter().map(|row| async {
         if silent || row.paused || !scope.reads(row.number) {
-            return Ok((row.number, last_known(row, silent), false));
+            return Ok((row.number, last_known(row, silent), false, row.cursor.clone()));
         }
         let freshness = match calendar(app, user, row, scope.reads_all_of(row.number)).await {
-            Ok(news) => {
+            Ok(Told { news, cursor }) => {
                 if note && row.failures > 0 {
                     app.store.note_success(row.number).await?;
                 }
-                return Ok((row.number, Freshness::Current, news));
+                return Ok((row.number, Freshness::Current, news, cursor));
             }
             Err(error) => match error.why() {
                 Some(why) => {
@@ -111,12 +113,14 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
                 None => return Err(ours(error)),
             },
         };
-        Ok((row.number, freshness, false))
+        Ok((row.number, freshness, false, row.cursor.clone()))
     });
     let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-    let freshness = readings.iter().map(|(number, freshness, _)| (*number, *freshness)).collect();
-    let news = readings.iter().filter(|(.., news)| *news).map(|(number, ..)| *number).collect();
-    Ok(Reading { freshness, news, before: cursors(&calendars) })
+    let freshness = readings.iter().map(|(number, freshness, ..)| (*number, *freshness)).collect();
+    let news = readings.iter().filter(|(_, _, news, _)| *news).map(|(number, ..)| *number).collect();
+    let after = readings.into_iter().map(|(number, .., cursor)| (number, cursor)).collect();
+    let before = calendars.iter().map(|row| (row.number, row.cursor.clone())).collect();
+    Ok(Reading { freshness, news, before, after })
 }
 
 /// Reads a calendar that takes part in nothing, for somebody who wants to know what its first sync would do.
@@ -128,15 +132,6 @@ pub async fn observe_offered(app: &App, user: &User, row: &CalendarRow) -> Resul
         Ok(_) => Ok(Freshness::Current),
         Err(error) => error.why().map(Freshness::Stale).ok_or_else(|| ours(error)),
     }
-}
-
-/// How far Google has told us these calendars.
-pub fn cursors(calendars: &[CalendarRow]) -> Cursors {
-    calendars
-        .iter()
-        .filter(|row| row.standing != Standing::Offered)
-        .map(|row| (row.number, row.cursor.clone()))
-        .collect()
 }
 
 fn ours(error: ObserveError) -> StoreError {
@@ -177,7 +172,7 @@ fn last_known(row: &CalendarRow, silent: bool) -> Freshness {
 
 /// Reads one calendar: what changed, or with `full` everything, by which what a delta left out is found (anti-entropy).
 /// Tells whether there was anything new.
-async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Result<bool, ObserveError> {
+async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Result<Told, ObserveError> {
     if accounts::lacks_scope(&row.scopes, row.role) {
         return Err(ObserveError::Scope);
     }
@@ -218,6 +213,8 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
         true => BTreeMap::new(),
         false => app.store.owners(row.number, &named(&listing.items)).await?,
     };
+    // The cursor of a listing that told nothing is not always stored.
+    let told = if listing.items.is_empty() && !listing.full { cursor.clone() } else { Some(listing.next.clone()) };
     let changes = classify_all(&app.vault, user, row, listing.items, &mut owners);
     let committed = app
         .store
@@ -233,7 +230,15 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
         Err(error) => return Err(error.into()),
     };
     let proven = prove_suspects(app, user, row, &access).await?;
-    Ok(news || proven)
+    Ok(Told { news: news || proven, cursor: told })
+}
+
+/// What reading one calendar came to.
+struct Told {
+    /// Something that was not known.
+    news: bool,
+    /// Where the next reading goes on.
+    cursor: Option<Cursor>,
 }
 
 /// The events that changes are about, with their series.

@@ -68,29 +68,21 @@ impl Calm {
     const LASTS: TimeDelta = TimeDelta::hours(1);
 
     /// What is known after an empty plan; none where anything may come of waiting.
-    async fn of(
-        app: &App,
-        plan: &Plan,
-        generation: i64,
-        freshness: &BTreeMap<i64, Freshness>,
-    ) -> Result<Option<Self>, StoreError> {
+    fn of(plan: &Plan, generation: i64, freshness: &BTreeMap<i64, Freshness>, cursors: &Cursors) -> Option<Self> {
         let seen = freshness.values().all(|freshness| *freshness == Freshness::Current);
-        if !plan.is_empty() || !seen {
-            return Ok(None);
-        }
-        let cursors = observe::cursors(&app.store.calendars_of(plan.user).await?);
-        Ok(Some(Calm { generation, at: plan.at, freshness: freshness.clone(), cursors }))
+        let calm = || Calm { generation, at: plan.at, freshness: freshness.clone(), cursors: cursors.clone() };
+        (plan.is_empty() && seen).then(calm)
     }
 
     /// What is known after a plan of single events was carried out whole: what stands is then what was desired, and what Google showed
     /// is remembered with it. Series and what was done at origins are looked at once more.
-    async fn after(
-        app: &App,
+    fn after(
         plan: &Plan,
         outcomes: &[Outcome],
         generation: i64,
         freshness: &BTreeMap<i64, Freshness>,
-    ) -> Result<Option<Self>, StoreError> {
+        cursors: &Cursors,
+    ) -> Option<Self> {
         let plain = |step: &Step| {
             let single = step.key.origin.instance.is_none() && !step.beside;
             single
@@ -102,11 +94,8 @@ impl Calm {
         };
         let whole = plan.held.is_empty() && outcomes.iter().all(|outcome| *outcome == Outcome::Done);
         let seen = freshness.values().all(|freshness| *freshness == Freshness::Current);
-        if !whole || !seen || !plan.steps.iter().all(plain) {
-            return Ok(None);
-        }
-        let cursors = observe::cursors(&app.store.calendars_of(plan.user).await?);
-        Ok(Some(Calm { generation, at: plan.at, freshness: freshness.clone(), cursors }))
+        let calm = || Calm { generation, at: plan.at, freshness: freshness.clone(), cursors: cursors.clone() };
+        (whole && seen && plan.steps.iter().all(plain)).then(calm)
     }
 
     /// Whether the plan would be the same now, after readings that told nothing new.
@@ -169,12 +158,13 @@ pub async fn tick(app: &App, user: UserId, mode: Mode) -> Result<Tick, TickError
 pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -> Result<Tick, TickError> {
     let begun = Instant::now();
     let user = app.store.user(user).await?.ok_or(TickError::NoUser)?;
-    let Reading { freshness, news, before } = match mode {
+    let Reading { freshness, news, before, after } = match mode {
         Mode::Apply | Mode::DryRun => observe::observe(app, &user, &extent.scope, mode == Mode::Apply).await?,
         Mode::Offline => Reading {
             freshness: observe::as_of_last_time(app, &user).await?,
             news: BTreeSet::new(),
             before: Cursors::new(),
+            after: Cursors::new(),
         },
     };
     if mode == Mode::Apply {
@@ -184,9 +174,8 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
     if let Some(calm) = calm.filter(|calm| calm.holds(user.generation, app.clock.now(), &freshness, &before)) {
         standing::finish(app, &user, &freshness).await?;
         let plan = Plan::nothing(user.id, user.email, app.clock.now());
-        // An idle listing moves no cursor; one that told only what we wrote does.
-        let cursors = observe::cursors(&app.store.calendars_of(user.id).await?);
-        let calm = Some(Calm { cursors, ..calm.clone() });
+        // A listing that told only what we wrote moves the cursor.
+        let calm = Some(Calm { cursors: after, ..calm.clone() });
         return Ok(Tick { plan, outcomes: Vec::new(), left: 0, news, freshness, idle: true, calm });
     }
     if mode != Mode::Offline {
@@ -210,7 +199,7 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
         return Err(TickError::Unsound(findings));
     }
     let left = cut(&mut plan, extent.writes);
-    let calm = Calm::of(app, &plan, user.generation, &freshness).await?;
+    let calm = Calm::of(&plan, user.generation, &freshness, &after);
     let done = |plan, outcomes, freshness| Tick { plan, outcomes, left, news, freshness, idle: false, calm };
     let silent = freshness.values().all(|freshness| *freshness == Freshness::Stale(Why::Paused));
     if mode != Mode::Apply || silent && !freshness.is_empty() {
@@ -229,7 +218,7 @@ pub async fn tick_within(app: &App, user: UserId, mode: Mode, extent: &Extent) -
     log(app, &user, journal, &plan, &outcomes).await?;
     standing::finish(app, &user, &freshness).await?;
     let calm = match left {
-        0 => Calm::after(app, &plan, &outcomes, user.generation, &freshness).await?,
+        0 => Calm::after(&plan, &outcomes, user.generation, &freshness, &after),
         _ => None,
     };
     Ok(Tick { calm, ..done(plan, outcomes, freshness) })

@@ -18,6 +18,7 @@ use crate::{
         App, Stop,
         queue::Scope,
         service::{Desk, Options, serve},
+        tick::{Extent, Mode, tick_within},
     },
     model::{calendar::Role, id::UserId},
     store::channels::NewChannel,
@@ -491,4 +492,21 @@ async fn asked_to_stop_the_service_ends_with_the_step_in_hand_and_goes_on_later(
     let stage = begin(app, options()).await;
     until("the rest", async || shown(&world, "globex0").await + shown(&world, "home0").await == 60).await;
     stage.end().await;
+}
+
+#[tokio::test]
+async fn what_a_dry_run_heard_is_done_by_the_next_tick() {
+    let world = world(1).await;
+    let (app, user) = (world.app("p0"), world.people["p0"].user);
+    meet(&world, "acme0", "Kick-off", 11).await;
+    let apply = async |calm| tick_within(app, user, Mode::Apply, &Extent { calm, ..Extent::whole() }).await.unwrap();
+    let first = apply(None).await;
+    assert!(!first.idle && first.calm.is_some(), "plain events, carried out whole");
+    let echo = apply(first.calm).await;
+    assert!(echo.idle, "our own writes are no news");
+    meet(&world, "acme0", "Review", 13).await;
+    // Somebody looks at a page that reads Google, and stores what it told.
+    assert!(tick_within(app, user, Mode::DryRun, &Extent::whole()).await.unwrap().plan.has_changes());
+    let next = apply(echo.calm).await;
+    assert!(!next.idle && shown(&world, "globex0").await == 2);
 }
