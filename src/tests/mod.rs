@@ -1,5 +1,6 @@
 //! Everything the product promises, tried.
 
+mod browser;
 mod cli;
 mod client;
 mod conformance;
@@ -10,6 +11,7 @@ mod operator;
 mod oracle;
 mod planner;
 mod rules;
+mod samples;
 mod scenario;
 mod service;
 mod stage;

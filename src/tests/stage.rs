@@ -179,7 +179,7 @@ impl Stage {
                     Ok(done) => {
                         let failed = done.outcomes.iter().filter(|o| **o != Outcome::Done).count();
                         let failed = if failed > 0 { format!("✕ {failed} not done\n") } else { String::new() };
-                        history::told(&done, Lens::Owner) + &failed
+                        format!("{}{failed}", history::told(&done, Lens::Owner))
                     }
                     Err(error) => format!("refused: {error}"),
                 }

@@ -164,6 +164,10 @@ impl Drop for Running {
 /// # Errors
 /// When it cannot be bound.
 pub async fn serve(front: Front, listen: SocketAddr) -> io::Result<Running> {
+    listening(service(front), listen).await
+}
+
+async fn listening(service: Service, listen: SocketAddr) -> io::Result<Running> {
     let acceptor = TcpListener::new(listen)
         .try_bind()
         .await
@@ -172,7 +176,7 @@ pub async fn serve(front: Front, listen: SocketAddr) -> io::Result<Running> {
         acceptor.holdings()[0].local_addr.clone().into_std().ok_or_else(|| io::Error::other("no TCP address"))?;
     let server = Server::new(acceptor);
     let handle = server.handle();
-    let task = tokio::spawn(server.serve(service(front)));
+    let task = tokio::spawn(server.serve(service));
     Ok(Running { address, handle, task })
 }
 
@@ -382,6 +386,32 @@ impl Handler for Bare {
         res.render(salvo::writing::Text::Plain(format!("{}\n", status.canonical_reason().unwrap_or("Error"))));
         ctrl.skip_rest();
     }
+}
+
+/// Serves pages that are given below `/samples`, with all that goes with the product's own.
+///
+/// # Errors
+/// When `listen` cannot be bound.
+#[cfg(test)]
+pub async fn show(
+    front: Front,
+    pages: std::collections::BTreeMap<String, String>,
+    listen: SocketAddr,
+) -> io::Result<Running> {
+    #[handler]
+    async fn give_sample(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), StatusCode> {
+        let name = req.param::<String>("name").unwrap_or_default();
+        let pages = depot.get_typed::<std::collections::BTreeMap<String, String>>().ok();
+        let html = pages.and_then(|pages| pages.get(&name)).ok_or(StatusCode::NOT_FOUND)?;
+        res.render(salvo::writing::Text::Html(html.clone()));
+        Ok(())
+    }
+    let router = Router::new()
+        .hoop(affix_state::inject(front).inject(pages))
+        .hoop(add_headers)
+        .push(Router::with_path("assets/{hash}/{name}").get(give_asset))
+        .push(Router::with_path("samples/{name}").get(give_sample));
+    listening(Service::new(router), listen).await
 }
 
 /// Methods and paths of everything that is served.
