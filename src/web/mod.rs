@@ -350,8 +350,13 @@ async fn tell(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &m
 
 /// What every answer carries (reliability B2, B4).
 #[handler]
-async fn add_headers(depot: &mut Depot, res: &mut Response) {
+async fn add_headers(req: &mut Request, depot: &mut Depot, res: &mut Response) {
     let front = Front::of(depot);
+    let path = req.uri().path();
+    // Addresses to which Google answers are told to nobody, not even to ourselves (reliability A13). Elsewhere our own pages may know
+    // from where one comes: without that, a browser does not say either whose form it sends.
+    let secretive = path.starts_with("/auth/") && path.ends_with("callback");
+    let referrer = if secretive { "no-referrer" } else { "same-origin" };
     let issuer = front.app.oauth.issuer();
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -365,7 +370,7 @@ async fn add_headers(depot: &mut Depot, res: &mut Response) {
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", referrer),
         ("x-content-type-options", "nosniff"),
     ];
     let headers = res.headers_mut();

@@ -297,8 +297,11 @@ pub fn form(depot: &Depot) -> Form {
 /// Whether a request that may change something says that it comes from elsewhere (Fetch Metadata, Origin).
 fn is_foreign(front: &Front, req: &Request) -> bool {
     let header = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok());
-    let elsewhere = header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    elsewhere || header("origin").is_some_and(|origin| origin != front.app.policy.public_url)
+    let site = header("sec-fetch-site");
+    let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    // A page that sends no referrer hides its origin, too; that it is ours the other header says, which no page can write.
+    let hidden = |origin: &str| origin == "null" && site == Some("same-origin");
+    elsewhere || header("origin").is_some_and(|origin| origin != front.app.policy.public_url && !hidden(origin))
 }
 
 /// Takes the forms of pages, if they prove to be ours.

@@ -13,13 +13,18 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use thirtyfour::{By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+use thirtyfour::{By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, WebElement};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::web::until;
 
 /// One browser at a time: they share two cores with everything else.
 static TURN: Mutex<()> = Mutex::const_new(());
+
+/// How long something may take on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it is there.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A browser with an empty profile.
 pub struct Chrome {
@@ -56,6 +61,18 @@ pub fn photographs() -> PathBuf {
 impl Chrome {
     /// Starts one; none: it is not installed, which is said.
     pub async fn start(test: &str) -> Option<Self> {
+        Self::with(test, &[]).await
+    }
+
+    /// Starts one that runs no scripts of pages.
+    pub async fn without_scripts(test: &str) -> Option<Self> {
+        let chrome = Self::with(test, &["--blink-settings=scriptEnabled=false"]).await?;
+        chrome.go("data:text/html,<p id=a>no script</p><script>a.textContent = 'a script'</script>").await;
+        assert_eq!(chrome.text().await, "no script");
+        Some(chrome)
+    }
+
+    async fn with(test: &str, more: &[&str]) -> Option<Self> {
         let (Some(driver), Some(browser)) = (program("chromedriver"), program("chromium")) else {
             let required = std::env::var("BROWSER_TESTS").is_ok_and(|word| word == "required");
             assert!(!required, "BROWSER_TESTS=required, and chromium or chromedriver is not installed");
@@ -94,7 +111,10 @@ impl Chrome {
             "--no-first-run",
             "--hide-scrollbars",
             "--window-size=1280,900",
-        ] {
+        ]
+        .iter()
+        .chain(more)
+        {
             wishes.add_arg(argument).unwrap();
         }
         wishes.set("goog:loggingPrefs", json!({"browser": "ALL", "performance": "ALL"})).unwrap();
@@ -126,32 +146,104 @@ impl Chrome {
 
     /// Waits until the page says this.
     pub async fn reads(&self, words: &str) {
-        for _ in 0..400 {
-            if self.text().await.contains(words) {
-                return;
+        let said = tokio::time::timeout(PATIENCE, async {
+            while !self.text().await.contains(words) {
+                tokio::time::sleep(LOOK).await;
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+        });
+        if said.await.is_err() {
+            panic!("{} does not say “{words}” but: {}", self.url().await, self.text().await);
         }
-        let url = self.driver.current_url().await.unwrap();
-        panic!("{url} does not say “{words}” but: {}", self.text().await);
+    }
+
+    /// Loads the page anew until it says this.
+    pub async fn comes_to_read(&self, words: &str) {
+        let said = tokio::time::timeout(PATIENCE, async {
+            while !self.text().await.contains(words) {
+                tokio::time::sleep(LOOK).await;
+                let _ = self.driver.refresh().await;
+            }
+        });
+        if said.await.is_err() {
+            panic!("{} does not come to say “{words}” but: {}", self.url().await, self.text().await);
+        }
+    }
+
+    async fn url(&self) -> String {
+        self.driver.current_url().await.map_or_else(|error| error.to_string(), String::from)
+    }
+
+    /// Does something to the element at this path as soon as that is possible: a page may be on its way, or be renewed meanwhile.
+    async fn to_element(&self, called: &str, path: &str, act: impl AsyncFn(&WebElement) -> bool) {
+        let done = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Ok(element) = self.driver.find(By::XPath(path)).await
+                    && act(&element).await
+                {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        if done.await.is_err() {
+            panic!("nothing is called “{called}” at {}: {}", self.url().await, self.text().await);
+        }
     }
 
     /// Clicks the link or button of these words, as somebody with a mouse does.
     pub async fn click(&self, words: &str) {
         let named = format!("(@aria-label=\"{words}\" or normalize-space()=\"{words}\")");
-        let path = format!("//button[not(@hidden) and {named}] | //a[{named}]");
-        let found = self.driver.find(By::XPath(path.as_str())).await;
-        let Ok(element) = found else { panic!("nothing is called “{words}” in: {}", self.text().await) };
-        element.scroll_into_view().await.unwrap();
-        element.click().await.unwrap();
+        let path = format!("//button[not(@hidden) and not(@disabled) and {named}] | //a[{named}]");
+        self.to_element(words, &path, async |element| element.click().await.is_ok()).await;
+    }
+
+    /// Ticks the box of this label.
+    pub async fn tick(&self, label: &str) {
+        let path = format!("//label[normalize-space()=\"{label}\"]/input[@type=\"checkbox\"]");
+        self.to_element(label, &path, async |element| {
+            element.is_selected().await.unwrap_or(false) || element.click().await.is_ok()
+        })
+        .await;
     }
 
     /// Writes into the field of this label.
     pub async fn fill(&self, label: &str, text: &str) {
         let path = format!("//input[@id=//label[normalize-space()=\"{label}\"]/@for]");
-        let field = self.driver.find(By::XPath(path.as_str())).await.unwrap();
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        self.to_element(label, &path, async |field| {
+            field.clear().await.is_ok() && field.send_keys(text).await.is_ok() && self.value(field).await == text
+        })
+        .await;
+    }
+
+    async fn value(&self, field: &WebElement) -> String {
+        field.prop("value").await.ok().flatten().unwrap_or_default()
+    }
+
+    /// Presses a key.
+    pub async fn press(&self, key: Key) {
+        self.driver.action_chain().send_keys(key).perform().await.unwrap();
+    }
+
+    /// What has the focus is called so.
+    pub async fn focus(&self) -> String {
+        let script = "const element = document.activeElement;
+            const words = element.getAttribute('aria-label') || element.labels?.[0]?.textContent || element.textContent;
+            return element === document.body ? '' : words.trim().replace(/\\s+/g, ' ');";
+        self.run(script).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Goes to what is called so with the tab key alone, and sees at each stop where that is.
+    pub async fn tab_to(&self, words: &str) {
+        let mut stops = Vec::new();
+        while stops.last().is_none_or(|stop| stop != words) {
+            assert!(stops.len() < 80, "“{words}” is not reached by the tab key: {stops:?}");
+            self.press(Key::Tab).await;
+            let script = "const element = document.activeElement;
+                return element === document.body || getComputedStyle(element).outlineStyle !== 'none';";
+            let stop = self.focus().await;
+            assert!(self.run(script).await == Value::Bool(true), "the focus on “{stop}” is not seen");
+            stops.push(stop);
+        }
     }
 
     /// Runs a script on the page.
@@ -183,17 +275,18 @@ impl Chrome {
             self.run(&axe.replace("define.amd", "false")).await;
             let script = "const done = arguments[arguments.length - 1];
                 axe.run(document, { resultTypes: ['violations'] }).then(
-                    (found) => done(found.violations.flatMap((one) =>
-                        one.nodes.map((node) => `axe ${one.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`))),
-                    (error) => done([`axe: ${error}`]));";
+                    (found) => done([found.passes.length, found.violations.flatMap((one) =>
+                        one.nodes.map((node) => `axe ${one.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`))]),
+                    (error) => done([0, [`axe: ${error}`]]));";
             let found = self.driver.execute_async(script, Vec::new()).await.unwrap().json().clone();
-            wrong.extend(found.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()));
+            assert!(found[0].as_u64().is_some_and(|rules| rules > 10), "axe-core looked at nothing: {found}");
+            wrong.extend(found[1].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()));
         }
         wrong
     }
 
     /// What the browser complained about since it was asked last: violations of the policy, errors, and requests that went elsewhere
-    /// than to `ours`; to `google` only whole pages may lead.
+    /// than to `ours`; to `google` only whole pages may lead, which then ask for what they like.
     pub async fn complaints(&self, ours: &str, google: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         for entry in self.driver.get_log("browser").await.unwrap() {
@@ -210,9 +303,11 @@ impl Chrome {
             }
             let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
             let page = event["params"]["type"] == "Document";
-            let within = |origin: &str| url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
-            if !(within(ours) || page && within(google) || url.starts_with("data:")) {
-                wrong.push(format!("a request to {url} by {}", event["params"]["documentURL"]));
+            let by = event["params"]["documentURL"].as_str().unwrap_or_default();
+            let within = |url: &str, origin: &str| url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+            let of_google = within(url, google) && (page || within(by, google));
+            if !(within(url, ours) || of_google || url.starts_with("data:")) {
+                wrong.push(format!("a request to {url} by {by}"));
             }
         }
         wrong

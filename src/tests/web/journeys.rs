@@ -6,7 +6,7 @@ use super::{Site, until};
 use crate::emulator::with;
 
 /// Titles on a calendar, as its owner sees them.
-async fn titles(site: &Site, account: &str) -> Vec<String> {
+pub async fn titles(site: &Site, account: &str) -> Vec<String> {
     let items = with(&site.world.core, |core| {
         let calendar = &core.world.calendars[account];
         calendar.events.values().map(|event| json!(event.fields)).collect::<Vec<_>>()
@@ -17,6 +17,7 @@ async fn titles(site: &Site, account: &str) -> Vec<String> {
     titles
 }
 
+/// A meeting of an hour on somebody's own calendar, tomorrow.
 pub async fn meet(site: &Site, account: &str, title: &str) {
     let at =
         |hours: i64| json!({"dateTime": (site.app.clock.now() + chrono::TimeDelta::hours(24 + hours)).to_rfc3339()});

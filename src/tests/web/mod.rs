@@ -2,7 +2,7 @@
 
 mod api;
 mod doors;
-mod journeys;
+pub mod journeys;
 mod matrix;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -256,9 +256,9 @@ impl Browser {
     }
 }
 
-/// Waits until something is so.
+/// Waits until something is so, for a minute: the machine may have other things to do.
 pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    for _ in 0..400 {
+    for _ in 0..2400 {
         if so().await {
             return;
         }
