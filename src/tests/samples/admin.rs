@@ -55,7 +55,7 @@ fn alerts() -> Vec<AlertLine> {
     AlertKind::ALL
         .into_iter()
         .map(|kind| AlertLine {
-            state: state("attention", kind.sentence()),
+            state: state(if kind == AlertKind::SystemError { "ok" } else { "attention" }, kind.sentence()),
             person: Some("augusta-ada.king-noel@home.example".into()),
             calendar: Some(LONG.into()),
             message: ODD.into(),
@@ -94,6 +94,10 @@ pub fn samples() -> Vec<Sample> {
     samples.push(sample("admin-status--well", top(), &status(well(), false, Vec::new())));
     samples.push(sample("admin-status--attention", top(), &status(attention, false, alerts())));
     samples.push(sample("admin-status--paused", top(), &status(paused, true, Vec::new())));
+    let full = state("failed", "The service is not well: disk full.");
+    samples.push(sample("admin-status--failed", top(), &status(full, false, Vec::new())));
+    let held = Status { waiting: vec![(1, LONG.into(), 1)], ..status(well(), false, Vec::new()) };
+    samples.push(sample("admin-status--held", top(), &held));
 
     let people = || admin("Users", "/admin/users");
     let listed = vec![
@@ -126,6 +130,8 @@ pub fn samples() -> Vec<Sample> {
         &one(bob("attention", "1 calendar needs them."), false, false),
     ));
     samples.push(sample("admin-user--paused", people(), &one(bob("paused", "Paused."), true, false)));
+    samples.push(sample("admin-user--late", people(), &one(bob("late", "Acme: Google did not answer."), false, false)));
+    samples.push(sample("admin-user--working", people(), &one(bob("working", "being removed"), false, false)));
     let blank = UserPage {
         calendars: Vec::new(),
         log: Vec::new(),
@@ -164,12 +170,17 @@ pub fn samples() -> Vec<Sample> {
         &plans(vec![run(12, 0), run(11, 3)], waits),
     ));
     samples.push(sample("admin-plans--empty", wide("Plans", "/admin/plans"), &plans(Vec::new(), Vec::new())));
+    let done = plans(vec![run(12, 0)], Vec::new());
+    samples.push(sample("admin-plans--well", wide("Plans", "/admin/plans"), &done));
     let outcome = |action: &str, outcome: &str, why: Option<&str>| OutcomeLine {
         action: action.into(),
         outcome: outcome.into(),
         why: why.map(str::to_owned),
         n: 12,
     };
+    let well_done = vec![outcome("create", "done", None)];
+    let page = RunPage { number: 11, person: LONG.into(), at: at(-90), outcomes: well_done };
+    samples.push(sample("admin-run--well", wide("Run 11", "/admin/plans/11"), &page));
     let outcomes = vec![
         outcome("create", "done", None),
         outcome("delete", "skipped", Some("looked at again")),

@@ -14,7 +14,7 @@ use crate::pages::{
 /// A calendar of this name in this state.
 pub fn line(number: i64, name: &str, personal: bool, state: State) -> CalendarLine {
     let lost = state.tone == "attention";
-    let begun = state.tone != "held";
+    let begun = !matches!(state.tone, "held" | "new");
     CalendarLine {
         number,
         name: name.into(),
@@ -26,7 +26,7 @@ pub fn line(number: i64, name: &str, personal: bool, state: State) -> CalendarLi
             "held" => Some(Way { href: "/app/calendars/3/preview".into(), text: "See what will change".into() }),
             _ => None,
         },
-        blocks: 41,
+        blocks: if begun { 41 } else { 0 },
         read: begun.then(|| at(-2)),
         can_check: matches!(state.tone, "ok" | "late" | "failed"),
         can_leave: true,
@@ -287,6 +287,18 @@ pub fn samples() -> Vec<Sample> {
         ("held", calendar(line(2, "Acme", false, state("held", "Not begun.")), "client")),
         ("paused", calendar(line(2, "Acme", false, state("paused", "Paused.")), "client")),
         ("working", calendar(line(2, "Acme", false, state("working", "It is being disconnected.")), "client")),
+        ("late", calendar(line(2, ODD, false, state("late", "Google did not answer.")), "client")),
+        (
+            "empty",
+            CalendarPage {
+                ours: Vec::new(),
+                n_ours: 0,
+                theirs: Vec::new(),
+                n_theirs: 0,
+                pulse: Vec::new(),
+                ..calendar(line(2, "Acme", false, state("new", "Connected just now.")), "client")
+            },
+        ),
         ("main", calendar(line(1, "Ada Byron", false, state("ok", "In sync.")), "main")),
         (
             "personal",
@@ -311,6 +323,10 @@ pub fn samples() -> Vec<Sample> {
     };
     let leave = Disconnect { number: 2, name: LONG.into(), sentences: sentences() };
     samples.push(sample("consultant-disconnect--well", app("Disconnect"), &leave));
+    let mut stuck = sentences();
+    stuck.push("Acme cannot be read or written now, so what we made there may stay behind.".to_owned());
+    let lost = Disconnect { number: 2, name: ODD.into(), sentences: stuck };
+    samples.push(sample("consultant-disconnect--attention", app("Disconnect"), &lost));
     let all = DisconnectAll { sentences: sentences() };
     samples.push(sample("consultant-disconnect-all--well", app("Disconnect all"), &all));
 
