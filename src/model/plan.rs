@@ -58,29 +58,104 @@ pub enum Action {
     Forget,
 }
 
+/// What an action is, without what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    Create,
+    Update,
+    Amend,
+    Cancel,
+    Delete,
+    WriteBack,
+    Respond,
+    Withdraw,
+    Restore,
+    Doubt,
+    Adopt,
+    Dismiss,
+    Forget,
+}
+
+impl ActionKind {
+    const ALL: [Self; 13] = [
+        Self::Create,
+        Self::Update,
+        Self::Amend,
+        Self::Cancel,
+        Self::Delete,
+        Self::WriteBack,
+        Self::Respond,
+        Self::Withdraw,
+        Self::Restore,
+        Self::Doubt,
+        Self::Adopt,
+        Self::Dismiss,
+        Self::Forget,
+    ];
+
+    /// The word for the database and for figures.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Amend => "amend",
+            Self::Cancel => "cancel",
+            Self::Delete => "delete",
+            Self::WriteBack => "write-back",
+            Self::Respond => "respond",
+            Self::Withdraw => "withdraw",
+            Self::Restore => "restore",
+            Self::Doubt => "doubt",
+            Self::Adopt => "adopt",
+            Self::Dismiss => "dismiss",
+            Self::Forget => "forget",
+        }
+    }
+
+    /// The kind of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether Google will see it.
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Doubt | Self::Adopt | Self::Dismiss | Self::Forget)
+    }
+
+    /// Whether it changes somebody's real event rather than one of ours.
+    pub fn is_at_origin(self) -> bool {
+        matches!(self, Self::WriteBack | Self::Respond | Self::Withdraw | Self::Restore)
+    }
+}
+
 impl Action {
+    /// Its kind.
+    pub fn kind(&self) -> ActionKind {
+        match self {
+            Action::Create { .. } => ActionKind::Create,
+            Action::Update { .. } => ActionKind::Update,
+            Action::Amend { .. } => ActionKind::Amend,
+            Action::Cancel { .. } => ActionKind::Cancel,
+            Action::Delete { .. } => ActionKind::Delete,
+            Action::WriteBack { .. } => ActionKind::WriteBack,
+            Action::Respond { .. } => ActionKind::Respond,
+            Action::Withdraw { .. } => ActionKind::Withdraw,
+            Action::Restore { .. } => ActionKind::Restore,
+            Action::Doubt { .. } => ActionKind::Doubt,
+            Action::Adopt { .. } => ActionKind::Adopt,
+            Action::Dismiss { .. } => ActionKind::Dismiss,
+            Action::Forget => ActionKind::Forget,
+        }
+    }
+
     /// The word for the database and for figures.
     pub fn word(&self) -> &'static str {
-        match self {
-            Action::Create { .. } => "create",
-            Action::Update { .. } => "update",
-            Action::Amend { .. } => "amend",
-            Action::Cancel { .. } => "cancel",
-            Action::Delete { .. } => "delete",
-            Action::WriteBack { .. } => "write-back",
-            Action::Respond { .. } => "respond",
-            Action::Withdraw { .. } => "withdraw",
-            Action::Restore { .. } => "restore",
-            Action::Doubt { .. } => "doubt",
-            Action::Adopt { .. } => "adopt",
-            Action::Dismiss { .. } => "dismiss",
-            Action::Forget => "forget",
-        }
+        self.kind().word()
     }
 
     /// Whether Google will see it.
     pub fn writes(&self) -> bool {
-        !matches!(self, Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget)
+        self.kind().writes()
     }
 
     /// Whether something disappears from a calendar.
@@ -90,10 +165,7 @@ impl Action {
 
     /// Whether it changes an origin rather than something of ours.
     pub fn is_at_origin(&self) -> bool {
-        matches!(
-            self,
-            Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. }
-        )
+        self.kind().is_at_origin()
     }
 
     /// The event that is written, or of which something is remembered; none for forgetting.
@@ -166,6 +238,54 @@ pub enum Reason {
     NothingLeft,
 }
 
+impl Reason {
+    const ALL: [Self; 16] = [
+        Self::NewAtOrigin,
+        Self::ChangedAtOrigin,
+        Self::GoneAtOrigin,
+        Self::NotWanted,
+        Self::Drifted,
+        Self::EditedByHand,
+        Self::Conflict,
+        Self::Answered,
+        Self::Removed,
+        Self::SameMeeting,
+        Self::CalendarLeaving,
+        Self::Undone,
+        Self::Vanished,
+        Self::FoundOurs,
+        Self::Duplicate,
+        Self::NothingLeft,
+    ];
+
+    /// The word for the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NewAtOrigin => "new-at-origin",
+            Self::ChangedAtOrigin => "changed-at-origin",
+            Self::GoneAtOrigin => "gone-at-origin",
+            Self::NotWanted => "not-wanted",
+            Self::Drifted => "drifted",
+            Self::EditedByHand => "edited-by-hand",
+            Self::Conflict => "conflict",
+            Self::Answered => "answered",
+            Self::Removed => "removed",
+            Self::SameMeeting => "same-meeting",
+            Self::CalendarLeaving => "calendar-leaving",
+            Self::Undone => "undone",
+            Self::Vanished => "vanished",
+            Self::FoundOurs => "found-ours",
+            Self::Duplicate => "duplicate",
+            Self::NothingLeft => "nothing-left",
+        }
+    }
+
+    /// The reason of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -211,6 +331,36 @@ pub enum HeldReason {
 }
 
 impl HeldReason {
+    const ALL: [Self; 8] = [
+        Self::TargetNotCurrent,
+        Self::OriginNotCurrent,
+        Self::OriginUnproven,
+        Self::Brake,
+        Self::OthersInvited,
+        Self::GivenUp,
+        Self::Refused,
+        Self::ReadOnly,
+    ];
+
+    /// The word for the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TargetNotCurrent => "target-not-current",
+            Self::OriginNotCurrent => "origin-not-current",
+            Self::OriginUnproven => "origin-unproven",
+            Self::Brake => "brake",
+            Self::OthersInvited => "others-invited",
+            Self::GivenUp => "given-up",
+            Self::Refused => "refused",
+            Self::ReadOnly => "read-only",
+        }
+    }
+
+    /// The reason of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+
     /// The sentence for people.
     pub fn sentence(self) -> &'static str {
         match self {

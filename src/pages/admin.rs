@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     Page,
     consultant::{CalendarLine, LogLine, State},
+    plan::PlanView,
     setup::{Fields, SmtpFields},
     shell::When,
 };
@@ -119,21 +120,13 @@ impl Page for Plans {
     const FILE: &'static str = "admin/plans.html";
 }
 
-/// How the steps of a run went.
-#[derive(Clone, Debug, Serialize)]
-pub struct OutcomeLine {
-    pub action: String,
-    pub outcome: String,
-    pub why: Option<String>,
-    pub n: u32,
-}
-
 #[derive(Debug, Serialize)]
 pub struct RunPage {
     pub number: i64,
     pub person: String,
     pub at: When,
-    pub outcomes: Vec<OutcomeLine>,
+    pub undoes: Option<i64>,
+    pub plan: PlanView,
 }
 
 impl Page for RunPage {

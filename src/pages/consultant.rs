@@ -280,8 +280,9 @@ pub struct RunLine {
 pub struct RunPage {
     pub number: i64,
     pub at: When,
-    pub deeds: Vec<String>,
     pub undoes: Option<i64>,
+    /// What was done, and how it went.
+    pub plan: PlanView,
     pub undo: PlanView,
     pub left_alone: Vec<(usize, &'static str)>,
     pub trouble: Option<String>,

@@ -9,7 +9,8 @@ use crate::{
     model::{
         body::{Field, When},
         id::CalendarId,
-        plan::{Action, Outcome, Plan, Step},
+        plan::{Action, ActionKind, Outcome, Plan, Step},
+        run::{PastOutcome, PastPlan, PastStep},
     },
     planner::render::{self, Lens},
 };
@@ -117,6 +118,85 @@ impl PlanView {
     }
 }
 
+impl PlanView {
+    /// A plan that was carried out, with what came of it.
+    pub fn of_past(past: &PastPlan, lens: Lens, most: usize) -> Self {
+        let zone: Tz = past.zone.parse().unwrap_or(Tz::UTC);
+        let mut held = BTreeMap::new();
+        for (reason, calendar) in &past.held {
+            *held.entry((*reason, past.name(calendar))).or_insert(0) += 1;
+        }
+        let mut groups: BTreeMap<&str, Vec<&PastStep>> = BTreeMap::new();
+        for step in past.steps.iter().filter(|step| step.kind.writes()) {
+            groups.entry(past.name(step.calendar())).or_default().push(step);
+        }
+        let count = |test: fn(&PastOutcome) -> bool| {
+            past.steps.iter().filter(|step| step.kind.writes() && step.outcome.as_ref().is_some_and(test)).count()
+        };
+        let changes = past.steps.iter().filter(|step| step.kind.writes()).count();
+        let told = [
+            (count(|outcome| *outcome == PastOutcome::Done), "done"),
+            (count(|outcome| matches!(outcome, PastOutcome::Skipped(_))), "skipped"),
+            (count(|outcome| matches!(outcome, PastOutcome::Failed { .. })), "failed"),
+            (past.held.len(), "held"),
+        ];
+        let told: Vec<String> = told.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        PlanView {
+            notes: past.unreadable.iter().map(|(name, why)| format!("{name} could not be read: {why}")).collect(),
+            held: held
+                .into_iter()
+                .map(|((reason, calendar), n)| HeldLine {
+                    n,
+                    calendar: calendar.to_owned(),
+                    why: reason.sentence(),
+                    code: None,
+                })
+                .collect(),
+            groups: groups
+                .into_iter()
+                .map(|(calendar, mut steps)| {
+                    steps.sort_by_key(|step| step.when.as_ref().map(When::start));
+                    Group {
+                        calendar: calendar.to_owned(),
+                        more: steps.len().saturating_sub(most),
+                        steps: steps.iter().take(most).map(|step| past_line(past, step, lens, zone)).collect(),
+                    }
+                })
+                .collect(),
+            bookkeeping: past.steps.len() - changes,
+            summary: if told.is_empty() { "Nothing was changed.".into() } else { format!("{}.", told.join(", ")) },
+            changes,
+        }
+    }
+}
+
+/// A step of the past.
+fn past_line(past: &PastPlan, step: &PastStep, lens: Lens, zone: Tz) -> StepLine {
+    let PastStep { kind, face, target: _, origin, when, title, repeats, changed, reason, outcome } = step;
+    let (tone, verb) = manner(*kind);
+    let outcome = match outcome {
+        None => ("◌", "not reached".to_owned()),
+        Some(PastOutcome::Done) => ("✓", "done".to_owned()),
+        Some(PastOutcome::Skipped(why)) => ("↷", format!("skipped: {why}")),
+        Some(PastOutcome::Failed { class: _, message: Some(message) }) if lens == Lens::Owner => {
+            ("✕", format!("failed: {message}"))
+        }
+        Some(PastOutcome::Failed { class, message: _ }) => ("✕", format!("failed: {class}")),
+    };
+    StepLine {
+        sign: render::symbol(*kind),
+        tone,
+        verb,
+        kind: face.word(),
+        when: when.as_ref().map(|when| render::span(when, zone, past.at)).unwrap_or_default(),
+        title: title.clone().filter(|_| lens == Lens::Owner),
+        repeats: *repeats,
+        why: render::reason(*reason, past.name(origin)),
+        changes: changed.iter().map(|field| ChangeLine { field: field.word(), values: None }).collect(),
+        outcome: Some(outcome),
+    }
+}
+
 fn told(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Done => ("✓", "done".into()),
@@ -125,16 +205,21 @@ fn told(outcome: &Outcome) -> (&'static str, String) {
     }
 }
 
-fn step_line(plan: &Plan, step: &Step, lens: Lens, zone: Tz) -> StepLine {
-    let (tone, verb) = match &step.action {
-        Action::Create { .. } => ("create", "Create"),
-        Action::Update { .. } | Action::Amend { .. } => ("update", "Update"),
-        Action::Delete { .. } | Action::Cancel { .. } => ("delete", "Delete"),
-        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => {
+/// The colour and the verb of a step.
+fn manner(kind: ActionKind) -> (&'static str, &'static str) {
+    match kind {
+        ActionKind::Create => ("create", "Create"),
+        ActionKind::Update | ActionKind::Amend => ("update", "Update"),
+        ActionKind::Delete | ActionKind::Cancel => ("delete", "Delete"),
+        ActionKind::WriteBack | ActionKind::Respond | ActionKind::Withdraw | ActionKind::Restore => {
             ("origin", "At the origin")
         }
-        Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => ("held", "Remember"),
-    };
+        ActionKind::Doubt | ActionKind::Adopt | ActionKind::Dismiss | ActionKind::Forget => ("held", "Remember"),
+    }
+}
+
+fn step_line(plan: &Plan, step: &Step, lens: Lens, zone: Tz) -> StepLine {
+    let (tone, verb) = manner(step.action.kind());
     let changes = match &step.action {
         Action::Update { from, to, .. } => to.changed(from).into_iter().map(|field| (field, from, to)).collect(),
         Action::WriteBack { from, to, fields, .. } => fields.iter().map(|field| (*field, &**from, &**to)).collect(),
@@ -152,7 +237,7 @@ fn step_line(plan: &Plan, step: &Step, lens: Lens, zone: Tz) -> StepLine {
         },
     });
     StepLine {
-        sign: render::symbol(&step.action),
+        sign: render::symbol(step.action.kind()),
         tone,
         verb,
         kind: step.face.word(),

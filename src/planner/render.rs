@@ -27,7 +27,7 @@ use super::approval;
 use crate::model::{
     body::{Answer, Field, When},
     id::CalendarId,
-    plan::{Action, HeldReason, Plan, Reason, Step},
+    plan::{Action, ActionKind, HeldReason, Plan, Reason, Step},
 };
 
 /// Whose eyes: an owner sees titles, everybody else only kinds, calendars, times and which fields changed.
@@ -142,7 +142,7 @@ pub fn summary(plan: &Plan) -> String {
 
 fn step_lines(out: &mut String, plan: &Plan, step: &Step, lens: Lens, zone: Tz) {
     let when = step.when.as_ref().map(|w| span(w, zone, plan.at)).unwrap_or_default();
-    let mut text = format!("  {} {:<9} {when:<27}", symbol(&step.action), step.face.word());
+    let mut text = format!("  {} {:<9} {when:<27}", symbol(step.action.kind()), step.face.word());
     if let (Lens::Owner, Some(title)) = (lens, &step.title) {
         let _ = write!(text, " \"{title}\" ");
     }
@@ -210,13 +210,13 @@ pub fn repeats(action: &Action) -> bool {
 }
 
 /// The sign of an action; it never varies.
-pub fn symbol(action: &Action) -> char {
-    match action {
-        Action::Create { .. } => '+',
-        Action::Update { .. } | Action::Amend { .. } => '~',
-        Action::Delete { .. } | Action::Cancel { .. } => '-',
-        Action::WriteBack { .. } | Action::Respond { .. } | Action::Withdraw { .. } | Action::Restore { .. } => '←',
-        Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => '=',
+pub fn symbol(kind: ActionKind) -> char {
+    match kind {
+        ActionKind::Create => '+',
+        ActionKind::Update | ActionKind::Amend => '~',
+        ActionKind::Delete | ActionKind::Cancel => '-',
+        ActionKind::WriteBack | ActionKind::Respond | ActionKind::Withdraw | ActionKind::Restore => '←',
+        ActionKind::Doubt | ActionKind::Adopt | ActionKind::Dismiss | ActionKind::Forget => '=',
     }
 }
 

@@ -84,18 +84,6 @@ impl Store {
             .collect()
     }
 
-    /// How the steps of a run went: action, outcome, why it was not done, and how many; without a word of what they were about.
-    pub async fn outcomes_of(&self, run: i64) -> Result<Vec<(String, String, Option<String>, u32)>, StoreError> {
-        sqlx::query_as(
-            "SELECT action, coalesce(outcome, 'not reached'), outcome_reason, count(*) FROM plan_steps WHERE plan_id = ?
-             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        )
-        .bind(run)
-        .fetch_all(&self.reader)
-        .await
-        .when("reading a run")
-    }
-
     /// Writes a copy to take away: as [`Store::back_up`], without sessions, sign-ins, and the secrets of channels.
     pub async fn export(&self, to: &Path) -> Result<(), StoreError> {
         self.back_up(to).await?;

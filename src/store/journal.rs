@@ -15,7 +15,7 @@ use crate::{
         calendar::Why,
         id::UserId,
         item::Face,
-        plan::{Action, Effect, ErrorClass, Held, HeldReason, Outcome, Plan, Reason, Skip, Step},
+        plan::{Action, Effect, ErrorClass, Held, Outcome, Plan, Skip, Step},
         run::{Deed, Done, Run, RunLine, Written},
     },
     vault::Place,
@@ -294,7 +294,7 @@ fn head_json(plan: &Plan, titles: bool) -> Value {
             .collect::<Vec<_>>(),
         "held": held
             .iter()
-            .map(|Held { step, reason }| json!({"reason": held_word(*reason), "step": step_json(step, titles)}))
+            .map(|Held { step, reason }| json!({"reason": reason.word(), "step": step_json(step, titles)}))
             .collect::<Vec<_>>(),
         "in_sync": in_sync,
     })
@@ -311,7 +311,7 @@ fn step_json(step: &Step, titles: bool) -> Value {
         },
         "face": face.word(),
         "action": action.word(),
-        "reason": reason_word(*reason),
+        "reason": reason.word(),
         "beside": beside,
         "when": when.as_ref().map(StoredWhen::from),
     });
@@ -428,40 +428,6 @@ fn done(step: &Value, effect: &Value) -> Option<Done> {
 
 fn words(fields: &[Field]) -> Vec<&'static str> {
     fields.iter().map(|field| field.word()).collect()
-}
-
-fn reason_word(reason: Reason) -> &'static str {
-    match reason {
-        Reason::NewAtOrigin => "new-at-origin",
-        Reason::ChangedAtOrigin => "changed-at-origin",
-        Reason::GoneAtOrigin => "gone-at-origin",
-        Reason::NotWanted => "not-wanted",
-        Reason::Drifted => "drifted",
-        Reason::EditedByHand => "edited-by-hand",
-        Reason::Conflict => "conflict",
-        Reason::Answered => "answered",
-        Reason::Removed => "removed",
-        Reason::SameMeeting => "same-meeting",
-        Reason::CalendarLeaving => "calendar-leaving",
-        Reason::Undone => "undone",
-        Reason::Vanished => "vanished",
-        Reason::FoundOurs => "found-ours",
-        Reason::Duplicate => "duplicate",
-        Reason::NothingLeft => "nothing-left",
-    }
-}
-
-fn held_word(reason: HeldReason) -> &'static str {
-    match reason {
-        HeldReason::TargetNotCurrent => "target-not-current",
-        HeldReason::OriginNotCurrent => "origin-not-current",
-        HeldReason::OriginUnproven => "origin-unproven",
-        HeldReason::Brake => "brake",
-        HeldReason::OthersInvited => "others-invited",
-        HeldReason::GivenUp => "given-up",
-        HeldReason::Refused => "refused",
-        HeldReason::ReadOnly => "read-only",
-    }
 }
 
 fn skip_word(skip: Skip) -> &'static str {

@@ -17,6 +17,7 @@ pub mod alerts;
 pub mod calendars;
 pub mod channels;
 mod flows;
+mod history;
 mod jobs;
 pub mod journal;
 pub mod lock;

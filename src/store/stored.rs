@@ -222,10 +222,7 @@ impl StoredBody {
             Some(word) => Some(answer(&word)?),
             None => None,
         };
-        let when = match when {
-            StoredWhen::Days { first, end } => When::Days { first, end },
-            StoredWhen::Times { start, end, start_zone, end_zone } => When::Times { start, end, start_zone, end_zone },
-        };
+        let when = when.into();
         Some(Body {
             title,
             description,
@@ -245,6 +242,15 @@ impl From<&When> for StoredWhen {
         match when.clone() {
             When::Days { first, end } => StoredWhen::Days { first, end },
             When::Times { start, end, start_zone, end_zone } => StoredWhen::Times { start, end, start_zone, end_zone },
+        }
+    }
+}
+
+impl From<StoredWhen> for When {
+    fn from(when: StoredWhen) -> Self {
+        match when {
+            StoredWhen::Days { first, end } => When::Days { first, end },
+            StoredWhen::Times { start, end, start_zone, end_zone } => When::Times { start, end, start_zone, end_zone },
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Admins' pages, and the API's description.
 
-use super::{LONG, ODD, Sample, Who, at, consultant, plan, sample, setup, shell, state};
+use super::{LONG, ODD, Sample, Who, at, consultant, nothing, plan, played, sample, setup, shell, state};
 use crate::{
     model::alert::AlertKind,
     pages::{
         Shell,
         admin::{
-            AlertLine, AnyRunLine, Figure, OutcomeLine, Plans, RemoveUser, Reset, RunPage, Settings, Status, UserLine,
-            UserPage, Users,
+            AlertLine, AnyRunLine, Figure, Plans, RemoveUser, Reset, RunPage, Settings, Status, UserLine, UserPage,
+            Users,
         },
         api::Docs,
         consultant::{PlanPage, State},
@@ -172,21 +172,10 @@ pub fn samples() -> Vec<Sample> {
     samples.push(sample("admin-plans--empty", wide("Plans", "/admin/plans"), &plans(Vec::new(), Vec::new())));
     let done = plans(vec![run(12, 0)], Vec::new());
     samples.push(sample("admin-plans--well", wide("Plans", "/admin/plans"), &done));
-    let outcome = |action: &str, outcome: &str, why: Option<&str>| OutcomeLine {
-        action: action.into(),
-        outcome: outcome.into(),
-        why: why.map(str::to_owned),
-        n: 12,
-    };
-    let well_done = vec![outcome("create", "done", None)];
-    let page = RunPage { number: 11, person: LONG.into(), at: at(-90), outcomes: well_done };
-    samples.push(sample("admin-run--well", wide("Run 11", "/admin/plans/11"), &page));
-    let outcomes = vec![
-        outcome("create", "done", None),
-        outcome("delete", "skipped", Some("looked at again")),
-        outcome("update", "failed", Some("rate limited")),
-    ];
-    let page = RunPage { number: 12, person: "ada@home.example".into(), at: at(-90), outcomes };
+    let run = |undoes, plan| RunPage { number: 12, person: LONG.into(), at: at(-90), undoes, plan };
+    samples.push(sample("admin-run--empty", wide("Run 12", "/admin/plans/12"), &run(Some(11), nothing())));
+    samples.push(sample("admin-run--well", wide("Run 12", "/admin/plans/12"), &run(None, plan(false))));
+    let page = run(None, played(false));
     samples.push(sample("admin-run--failed", wide("Run 12", "/admin/plans/12"), &page));
     let dry = PlanPage {
         heading: "What would change for bob@home.example".into(),

@@ -347,7 +347,7 @@ pub fn samples() -> Vec<Sample> {
     let run = |undo, undoes, left_alone: Vec<(usize, &'static str)>, trouble: Option<&str>| RunPage {
         number: 12,
         at: at(-90),
-        deeds: vec!["+ copy Mon 2 Mar 09:00–10:00 on home".into(), LONG.into()],
+        plan: played(true),
         undoes,
         undo,
         left_alone,

@@ -111,6 +111,11 @@ async fn an_admin_looks_after_a_colleague() {
         );
         assert!(!ada.page.text.contains("Lunch"), "{path}: an admin sees no titles");
     }
+    // Of a run an admin sees each step, and how it went; its owner also what it was about.
+    ada.go("/admin/plans/1").await;
+    assert!(ada.page.text.contains("Create: </span>busy") && ada.page.text.contains("✓ done"), "{}", ada.page.text);
+    bob.go("/app/runs/1").await;
+    assert!(bob.page.text.contains("<strong>Lunch</strong>") && bob.page.text.contains("✓ done"), "{}", bob.page.text);
     // A pause is silence, and its end is not.
     ada.go("/admin").await;
     ada.send("/admin/pause", &[]).await;

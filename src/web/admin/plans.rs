@@ -4,7 +4,7 @@ use salvo::{Depot, Request, Response, handler};
 
 use super::{
     super::{
-        consultant::log,
+        consultant::{dashboard::PRINTED, log},
         ctx::{self, Ctx},
         error::Refusal,
     },
@@ -13,9 +13,11 @@ use super::{
 use crate::{
     model::id::UserId,
     pages::{
-        admin::{AnyRunLine, OutcomeLine, Plans, RunPage},
+        admin::{AnyRunLine, Plans, RunPage},
         consultant::Log,
+        plan::PlanView,
     },
+    planner::render::Lens,
 };
 
 /// Lines of a page.
@@ -68,23 +70,14 @@ pub async fn show_any_run(req: &mut Request, depot: &mut Depot, res: &mut Respon
     let ctx = Ctx::of(req, depot)?;
     let number = ctx::number(req, "run")?;
     let store = &ctx.front.app.store;
-    let runs = store.any_runs(number.checked_add(1), 1).await?;
-    let run = runs.into_iter().find(|run| run.number == number).ok_or_else(Refusal::missing)?;
-    let person = store.user(run.user).await?.map(|user| user.email).unwrap_or_default();
-    let outcomes = store.outcomes_of(number).await?;
+    let past = store.past_plan(number).await?.ok_or_else(Refusal::missing)?;
+    let person = store.user(past.user).await?.map(|user| user.email).unwrap_or_default();
     let page = RunPage {
         number,
         person,
-        at: ctx.when(run.at, ctx::zone(&ctx.rows().await?)),
-        outcomes: outcomes
-            .into_iter()
-            .map(|(action, outcome, why, n)| OutcomeLine {
-                action,
-                outcome,
-                why: why.map(|word| word.replace('-', " ")),
-                n,
-            })
-            .collect(),
+        at: ctx.when(past.at, ctx::zone(&ctx.rows().await?)),
+        undoes: past.undoes,
+        plan: PlanView::of_past(&past, Lens::Redacted, PRINTED),
     };
     ctx.show(res, format!("Run {number}"), &page);
     Ok(())

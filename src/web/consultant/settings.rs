@@ -218,24 +218,12 @@ pub async fn show_run(req: &mut Request, depot: &mut Depot, res: &mut Response) 
     let rows = ctx.rows().await?;
     let back = undo::undo(&ctx.front.app, run.number, Mode::DryRun).await?;
     let (left_alone, plan) = (back.left_alone(), back.plan);
-    let name = |id: &crate::model::id::CalendarId| {
-        rows.iter().find(|row| row.id == *id).map_or("a calendar that was disconnected", |row| row.name.as_str())
-    };
-    let mut deeds: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-    for done in &run.done {
-        let what = match (&done.effect.before, &done.effect.after) {
-            (None, Some(_)) => "made",
-            (Some(_), None) => "removed",
-            _ => "changed",
-        };
-        let at = if done.deed == crate::model::run::Deed::Ours { &done.key.target } else { &done.key.origin.calendar };
-        *deeds.entry(format!("{what} on {}", name(at))).or_default() += 1;
-    }
+    let past = ctx.front.app.store.past_plan(run.number).await?.ok_or_else(Refusal::missing)?;
     let page = RunPage {
         number: run.number,
         at: ctx.when(run.at, ctx::zone(&rows)),
-        deeds: deeds.into_iter().map(|(what, n)| format!("{n} {what}")).collect(),
         undoes: run.undoes,
+        plan: PlanView::of_past(&past, Lens::Owner, dashboard::PRINTED),
         undo: PlanView::new(&plan, Lens::Owner, dashboard::PRINTED),
         left_alone,
         trouble: (!plan.unreadable.is_empty())
