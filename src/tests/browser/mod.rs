@@ -118,7 +118,12 @@ impl Chrome {
             wishes.add_arg(argument).unwrap();
         }
         wishes.set("goog:loggingPrefs", json!({"browser": "ALL", "performance": "ALL"})).unwrap();
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap();
+        // A browser that does not come up in time on a busy machine is started once more.
+        let server = format!("http://127.0.0.1:{port}");
+        let driver = match WebDriver::new(server.as_str(), wishes.clone()).await {
+            Ok(driver) => driver,
+            Err(_) => WebDriver::new(server.as_str(), wishes).await.unwrap(),
+        };
         Some(Chrome { driver, _driver: process, _turn: turn })
     }
 
