@@ -469,3 +469,24 @@ async fn names_are_text_wherever_they_are_shown() {
         assert!(!inline, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_say_whose_form_they_send_and_may_hide_it_only_where_google_answers() {
+    let (site, mut ada) = Site::ready().await;
+    // Without a referrer within the site a browser sends its forms as “Origin: null”.
+    let page = ada.go("/app").await.clone();
+    assert_eq!(page.headers["referrer-policy"], "same-origin");
+    let answer = ada.ask("GET", "/auth/callback?state=unknown&code=x", None).await;
+    assert_eq!((answer.status, answer.headers["referrer-policy"].as_str()), (400, "no-referrer"));
+    // The page of that refusal has a form, too: to sign out.
+    let csrf = answer.hidden("csrf");
+    let cookie = format!("__Host-session={}", ada.jar["__Host-session"]);
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for (from, status) in [("cross-site", 403), ("same-site", 403), ("none", 403), ("same-origin", 303)] {
+        let request = http.post(format!("{}/auth/logout", site.url)).header("cookie", &cookie);
+        let request = request.header("origin", "null").header("sec-fetch-site", from);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body(format!("csrf={csrf}")).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{from}");
+    }
+}
