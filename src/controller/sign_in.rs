@@ -167,14 +167,16 @@ pub async fn finish(
     let (client_id, secret) = client(app, way.purpose).await?;
     let Way { purpose, nonce, verifier, redirect_uri, next } = way;
     let proof = Proof { nonce, verifier, redirect_uri };
-    let Grant { tokens, identity } = match app.oauth.exchange(&client_id, &secret, &proof, code).await {
+    let Grant { tokens, identity, lasting } = match app.oauth.exchange(&client_id, &secret, &proof, code).await {
         Ok(grant) => grant,
         Err(error @ GoogleError::Identity(_)) => return Err(SignInError::Identity(error)),
         Err(GoogleError::Revoked) => return Err(SignInError::Unknown),
-        Err(GoogleError::NoRefreshToken) => return Err(SignInError::NoRefreshToken),
         Err(error) => return Err(SignInError::Google(error)),
     };
-    let arrived = admit(app, purpose, &identity, &tokens, next).await;
+    let arrived = match lasting {
+        true => admit(app, purpose, &identity, &tokens, next).await,
+        false => Err(SignInError::NoRefreshToken),
+    };
     if arrived.is_err() {
         // What we may not use we do not keep. An account that was connected before keeps its own permission.
         give_back(app, &identity, &tokens).await;

@@ -42,8 +42,6 @@ pub enum GoogleError {
     Unauthorized,
     #[error("the account's permission was taken back; it has to be connected again")]
     Revoked,
-    #[error("the sign-in gave no refresh token")]
-    NoRefreshToken,
     #[error("Google's identity token is not to be trusted: {0}")]
     Identity(&'static str),
     #[error("Google asked to slow down; it is asked again in {} s", wait.as_secs() + 1)]
@@ -82,11 +80,9 @@ impl GoogleError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            GoogleError::Elsewhere
-            | GoogleError::Setup(_)
-            | GoogleError::NoRefreshToken
-            | GoogleError::Identity(_)
-            | GoogleError::NoGuest => ErrorClass::Rejected,
+            GoogleError::Elsewhere | GoogleError::Setup(_) | GoogleError::Identity(_) | GoogleError::NoGuest => {
+                ErrorClass::Rejected
+            }
             GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,
             GoogleError::Cancelled => ErrorClass::AlreadyGone,

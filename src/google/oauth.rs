@@ -72,8 +72,11 @@ pub struct Identity {
 /// What a sign-in gave.
 #[derive(Debug)]
 pub struct Grant {
+    /// Without a lasting permission the access token stands in the refresh token's place, so that it can be given back.
     pub tokens: Tokens,
     pub identity: Identity,
+    /// Whether a refresh token came.
+    pub lasting: bool,
 }
 
 /// Google's side of a sign-in. Clones share what was fetched.
@@ -118,6 +121,7 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
+    aud: serde_json::Value,
     azp: Option<String>,
     sub: String,
     exp: i64,
@@ -185,7 +189,7 @@ impl OAuth {
     /// Ends a sign-in: the code for tokens, and who it was.
     ///
     /// # Errors
-    /// When the code is refused, no refresh token comes, or the identity is not proven.
+    /// When the code is refused, or the identity is not proven.
     pub async fn exchange(
         &self,
         client_id: &str,
@@ -205,7 +209,8 @@ impl OAuth {
         // A code is good once: a second attempt could only be refused.
         let answer = self.transport.send(post("oauth.token", discovery.token_endpoint.clone(), &form)).await?;
         let TokenAnswer { access_token, refresh_token, expires_in, scope, id_token } = read(&answer)?;
-        let refresh = refresh_token.ok_or(GoogleError::NoRefreshToken)?;
+        let lasting = refresh_token.is_some();
+        let refresh = refresh_token.unwrap_or_else(|| access_token.clone());
         let id_token = id_token.ok_or(GoogleError::Identity("there is none"))?;
         let identity = self.identity(&discovery, client_id, &proof.nonce, &id_token).await?;
         let tokens = Tokens {
@@ -214,7 +219,7 @@ impl OAuth {
             expires: self.clock.now() + TimeDelta::seconds(expires_in),
             scopes: scope,
         };
-        Ok(Grant { tokens, identity })
+        Ok(Grant { tokens, identity, lasting })
     }
 
     /// A new access token. The refresh token stays, unless Google gives another.
@@ -302,12 +307,14 @@ impl OAuth {
         validation.validate_exp = false;
         let data = jsonwebtoken::decode::<Claims>(token, &key, &validation)
             .map_err(|_| GoogleError::Identity("its signature, audience or form is wrong"))?;
-        let Claims { iss, azp, sub, exp, iat, nonce: answered, email, email_verified, hd, name } = data.claims;
+        let Claims { iss, aud, azp, sub, exp, iat, nonce: answered, email, email_verified, hd, name } = data.claims;
         let now = self.clock.now().timestamp();
         if iss != discovery.issuer && format!("https://{iss}") != discovery.issuer {
             return Err(GoogleError::Identity("another issuer made it"));
         }
-        if azp.is_some_and(|azp| azp != client_id) {
+        // Nobody else is meant as well: who shares our tokens could pass for the person.
+        let alone = aud == client_id || aud.as_array().is_some_and(|all| all.len() == 1 && all[0] == client_id);
+        if !alone || azp.is_some_and(|azp| azp != client_id) {
             return Err(GoogleError::Identity("it was made for another program"));
         }
         if exp + LEEWAY.num_seconds() < now || iat - LEEWAY.num_seconds() > now {

@@ -360,7 +360,8 @@ async fn consent(world: &World, email: &str) -> (Pending, String) {
 async fn sign_in(world: &World, email: &str, kind: AccountKind) {
     let app = world.app("ada");
     let (pending, code) = consent(world, email).await;
-    let Grant { tokens, identity } = app.oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await.unwrap();
+    let Grant { tokens, identity, lasting: _ } =
+        app.oauth.exchange(CLIENT, &secret(), &pending.proof, &code).await.unwrap();
     assert_eq!(identity.email, email);
     app.store.put_token(world.people["ada"].user, kind, email, &tokens).await.unwrap();
 }

@@ -68,6 +68,17 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Only an admin may do this.")
     }
 
+    /// What nobody has put into words.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::missing(),
+            405 => Self::new(status, "method_not_allowed", "This cannot be done there."),
+            413 => Self::new(status, "body_too_large", "That was too much."),
+            400..500 => Self::new(status, "bad_request", "That could not be understood."),
+            _ => Refusal { status, ..inside() },
+        }
+    }
+
     /// A form or request that is not proven to come from our own pages.
     pub fn csrf() -> Self {
         let message = "This form is too old, or was not sent from this site. Go back, reload the page and try again.";

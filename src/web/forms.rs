@@ -50,8 +50,7 @@ impl SmtpForm {
             wrong.insert(name, Some(what.to_owned()));
         };
         let host = text("smtp_host");
-        let host_chars = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        if host.is_empty() || host.len() > 253 || !host.chars().all(host_chars) {
+        if !is_mail_host(&host) {
             say("smtp_host", "This is no name of a server. Write for example smtp.example.com.");
         }
         let port = text("smtp_port").parse::<u16>().ok().filter(|port| *port > 0);
@@ -98,6 +97,25 @@ impl SmtpForm {
             wrong,
         };
         SmtpForm { fields, smtp, recipients }
+    }
+}
+
+/// Whether this may be the name of a mail server. One on the same machine or in the same network is usual; what only tells machines
+/// about themselves is none.
+pub fn is_mail_host(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if text.is_empty() || text.len() > 253 || !text.chars().all(plain) {
+        return false;
+    }
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    // As systems read it: four numbers, or one, in whatever base.
+    match url::Host::parse(&name) {
+        Ok(url::Host::Ipv4(ip)) => {
+            let odd = ip.is_link_local() || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast();
+            !odd && ip.to_string() == name
+        }
+        Ok(_) => name != "metadata.google.internal",
+        Err(_) => false,
     }
 }
 

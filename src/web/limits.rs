@@ -4,9 +4,10 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use governor::{
@@ -25,22 +26,51 @@ type Numbered = RateLimiter<i64, HashMapStateStore<i64>, DefaultClock>;
 
 /// After so many questions those are forgotten who have not asked for long.
 const SWEEP: u32 = 1_000;
+/// Addresses that are kept at most. Beyond, all are forgotten: whoever has so many is not slowed down by counting them.
+const ADDRESSES_MAX: usize = 50_000;
+/// A request's body may take so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Counts by address, in bounded memory.
+struct ByAddress {
+    quota: Quota,
+    keyed: Mutex<Arc<Keyed>>,
+}
+
+impl ByAddress {
+    fn keyed(&self) -> Arc<Keyed> {
+        self.keyed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets those who have not asked for long, and everybody if that does not help.
+    fn sweep(&self) {
+        let keyed = self.keyed();
+        keyed.retain_recent();
+        keyed.shrink_to_fit();
+        if keyed.len() > ADDRESSES_MAX {
+            *self.keyed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(RateLimiter::hashmap(self.quota));
+        }
+    }
+}
 
 /// All limits.
 #[derive(Clone)]
 pub struct Limits {
     trusted: Arc<Vec<IpNet>>,
-    sign_in: Arc<Keyed>,
-    unlock: Arc<Keyed>,
-    pages: Arc<Keyed>,
+    sign_in: Arc<ByAddress>,
+    unlock: Arc<ByAddress>,
+    pages: Arc<ByAddress>,
     syncs: Arc<Numbered>,
     exports: Arc<Numbered>,
+    test_mails: Arc<Numbered>,
     asked: Arc<AtomicU32>,
+    /// A request's body may take so long.
+    pub patience: Duration,
 }
 
-fn per_minute(n: u32) -> Arc<Keyed> {
-    let n = NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    Arc::new(RateLimiter::hashmap(Quota::per_minute(n)))
+fn per_minute(n: u32) -> Arc<ByAddress> {
+    let quota = Quota::per_minute(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
+    Arc::new(ByAddress { quota, keyed: Mutex::new(Arc::new(RateLimiter::hashmap(quota))) })
 }
 
 impl Limits {
@@ -58,45 +88,56 @@ impl Limits {
             pages: per_minute(240 * times),
             syncs: Arc::new(RateLimiter::hashmap(Quota::per_minute(NonZeroU32::MIN))),
             exports: Arc::new(RateLimiter::hashmap(Quota::per_hour(NonZeroU32::MIN.saturating_add(2)))),
+            test_mails: Arc::new(RateLimiter::hashmap(Quota::per_hour(NonZeroU32::MIN.saturating_add(9)))),
             asked: Arc::default(),
+            patience: PATIENCE,
         }
+    }
+
+    /// The address of the connection.
+    fn direct(req: &Request) -> IpAddr {
+        req.remote_addr().clone().into_std().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |at| at.ip()).to_canonical()
+    }
+
+    fn trusts(&self, ip: &IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(ip))
+    }
+
+    /// Whether a proxy that is trusted sends this request.
+    pub fn by_proxy(&self, req: &Request) -> bool {
+        self.trusts(&Self::direct(req))
     }
 
     /// Whose address counts: that of the connection, or the last one that a trusted proxy did not add itself.
     fn address(&self, req: &Request) -> IpAddr {
-        let direct = req.remote_addr().clone().into_std().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |at| at.ip());
-        let trusted = |ip: &IpAddr| self.trusted.iter().any(|net| net.contains(ip));
+        let direct = Self::direct(req);
         let mut at = direct;
-        if trusted(&direct) {
+        if self.trusts(&direct) {
             let hops = req.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
             let hops: Vec<&str> = hops.flat_map(|text| text.split(',')).map(str::trim).collect();
             for hop in hops.iter().rev() {
                 let Ok(ip) = hop.parse::<IpAddr>() else { break };
-                at = ip;
-                if !trusted(&ip) {
+                at = ip.to_canonical();
+                if !self.trusts(&at) {
                     break;
                 }
             }
         }
-        match at.to_canonical() {
-            // One customer has a whole network of these.
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX))),
-            v4 => v4,
-        }
+        network(at)
     }
 
     /// Counts one more; seconds to wait if that is too many.
-    fn count(&self, keyed: &Keyed, req: &Request) -> Result<(), u64> {
+    fn count(&self, by: &ByAddress, of: IpAddr) -> Result<(), u64> {
         if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
-            self.syncs.retain_recent();
-            self.exports.retain_recent();
-            for keyed in [&self.sign_in, &self.unlock, &self.pages] {
-                keyed.retain_recent();
-                keyed.shrink_to_fit();
+            for numbered in [&self.syncs, &self.exports, &self.test_mails] {
+                numbered.retain_recent();
+            }
+            for by in [&self.sign_in, &self.unlock, &self.pages] {
+                by.sweep();
             }
         }
         let now = DefaultClock::default().now();
-        keyed.check_key(&self.address(req)).map_err(|until| until.wait_time_from(now).as_secs() + 1)
+        by.keyed().check_key(&of).map_err(|until| until.wait_time_from(now).as_secs() + 1)
     }
 
     /// Counts a wish of a program that something be looked at now.
@@ -115,12 +156,28 @@ impl Limits {
         numbered(&self.exports, admin)
     }
 
+    /// Counts a test message that an admin sends.
+    ///
+    /// # Errors
+    /// A refusal for an eleventh one within an hour: the test is no tool to look for mail servers.
+    pub fn test_mail(&self, admin: i64) -> Result<(), Refusal> {
+        numbered(&self.test_mails, admin)
+    }
+
     /// Counts a try to guess the setup token.
     ///
     /// # Errors
     /// A refusal for one too many.
     pub fn unlock(&self, req: &Request) -> Result<(), Refusal> {
-        self.count(&self.unlock, req).map_err(Refusal::too_often)
+        self.count(&self.unlock, self.address(req)).map_err(Refusal::too_often)
+    }
+}
+
+/// One customer has a whole network of the newer addresses, and counts as one.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX))),
+        v4 => v4,
     }
 }
 
@@ -133,7 +190,7 @@ fn numbered(limiter: &Numbered, of: i64) -> Result<(), Refusal> {
 #[handler]
 pub async fn sign_ins(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
     let limits = Front::of(depot).limits;
-    if let Err(seconds) = limits.count(&limits.sign_in, req) {
+    if let Err(seconds) = limits.count(&limits.sign_in, limits.address(req)) {
         Refusal::too_often(seconds).answer(req, depot, res);
         ctrl.skip_rest();
     }
@@ -143,8 +200,31 @@ pub async fn sign_ins(req: &mut Request, depot: &mut Depot, res: &mut Response, 
 #[handler]
 pub async fn all(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
     let limits = Front::of(depot).limits;
-    if let Err(seconds) = limits.count(&limits.pages, req) {
+    if let Err(seconds) = limits.count(&limits.pages, limits.address(req)) {
         Refusal::too_often(seconds).answer(req, depot, res);
         ctrl.skip_rest();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_addresses_ask_few_are_kept() {
+        let limits = Limits::new(Vec::new());
+        let mut most = 0;
+        for n in 0..200_000_u32 {
+            // A network of its own for each, and many addresses of one.
+            let of = network(IpAddr::V6(Ipv6Addr::from((u128::from(n) << 64) | 7)));
+            assert_eq!(limits.count(&limits.sign_in, of), Ok(()));
+            if n % 1_000 == 0 {
+                most = most.max(limits.sign_in.keyed().len());
+            }
+        }
+        assert!(most <= ADDRESSES_MAX + 2 * SWEEP as usize, "{most}");
+        let one = |n: u128| network(IpAddr::V6(Ipv6Addr::from((1_u128 << 100) | n)));
+        let refused = (0..20).filter(|n| limits.count(&limits.sign_in, one(*n)).is_err()).count();
+        assert_eq!(refused, 10, "one network counts as one");
     }
 }

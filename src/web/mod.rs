@@ -20,6 +20,7 @@
 
 mod admin;
 mod api;
+mod arrival;
 mod consultant;
 mod ctx;
 mod error;
@@ -48,6 +49,7 @@ use salvo::{
     catch_panic::CatchPanic,
     catcher::Catcher,
     conn::{Acceptor, TcpListener},
+    fuse::FuseConfig,
     handler,
     http::{HeaderValue, StatusCode},
     request_id::{RequestId, RequestIdDepotExt},
@@ -66,6 +68,15 @@ use crate::{
     model::secret::Secret,
     pages::ASSETS,
 };
+
+/// Connections at once. Fewer than the files that a process may have open by default, so that the database has its own.
+const CONNECTIONS_MAX: usize = 800;
+/// The head of a request is at most this long, in bytes.
+const HEADER_MAX: usize = 16 << 10;
+/// Its headers are at most so many.
+const HEADERS_MAX: usize = 100;
+/// Who neither sends nor takes anything for so long is left.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// What handlers need. Clones are one.
 #[derive(Clone)]
@@ -134,6 +145,9 @@ impl Front {
     }
 
     fn configured(&self, configured: bool) {
+        if configured {
+            self.gate.close();
+        }
         self.configured.store(configured, Ordering::SeqCst);
     }
 }
@@ -174,26 +188,38 @@ async fn listening(service: Service, listen: SocketAddr) -> io::Result<Running> 
         .map_err(|e| io::Error::other(format!("cannot listen on {listen} (LISTEN): {e}")))?;
     let address =
         acceptor.holdings()[0].local_addr.clone().into_std().ok_or_else(|| io::Error::other("no TCP address"))?;
-    let server = Server::new(acceptor);
+    let mut server = Server::new(acceptor)
+        .max_connections(CONNECTIONS_MAX)
+        .fuse_config(FuseConfig::default().with_request_body_timeout(STALLED).with_write_stall_timeout(STALLED));
+    server.http1_mut().max_header_size(HEADER_MAX).max_headers(HEADERS_MAX);
     let handle = server.handle();
     let task = tokio::spawn(server.serve(service));
     Ok(Running { address, handle, task })
 }
 
-/// All routes, as the service.
+/// All routes, as the service. What every answer carries goes with those that no route gives, too.
 fn service(front: Front) -> Service {
-    Service::new(routes(front)).catcher(Catcher::new(Bare))
+    Service::new(routes())
+        .hoop(RequestId::new())
+        .hoop(tell)
+        .hoop(CatchPanic::new())
+        .hoop(affix_state::inject(front))
+        .hoop(add_headers)
+        .hoop(arrival::check)
+        .hoop(setup::gate)
+        .catcher(Catcher::new(Bare))
 }
 
 /// All routes.
-fn routes(front: Front) -> Router {
+fn routes() -> Router {
     let pages = Router::new()
         .hoop(limits::all)
         .hoop(session::look)
         .hoop(session::forms)
-        .push(Router::with_path("setup/unlock").get(setup::ask_token).post(setup::take_token))
+        .push(Router::with_path("setup/unlock").hoop(setup::open).get(setup::ask_token).post(setup::take_token))
         .push(
             Router::with_path("setup")
+                .hoop(setup::open)
                 .hoop(setup::unlocked)
                 .get(setup::show)
                 .push(Router::with_path("sign-in").get(setup::begin_sign_in))
@@ -281,12 +307,6 @@ fn routes(front: Front) -> Router {
                 .push(Router::with_path("reset").get(admin_settings::ask_to_reset).post(admin_settings::reset)),
         );
     Router::new()
-        .hoop(RequestId::new())
-        .hoop(tell)
-        .hoop(CatchPanic::new())
-        .hoop(affix_state::inject(front))
-        .hoop(add_headers)
-        .hoop(setup::gate)
         .push(Router::new().get(root))
         .push(Router::with_path("assets/{hash}/{name}").get(give_asset))
         .push(Router::with_path("api/webhooks/google-calendar").post(webhook::notify))
@@ -381,14 +401,14 @@ async fn add_headers(req: &mut Request, depot: &mut Depot, res: &mut Response) {
     }
 }
 
-/// Errors without a page: the status and its name, and nothing of the server.
+/// Errors that nobody has put into words: what is not there, what may not be done there, what went wrong inside.
 struct Bare;
 
 #[salvo::async_trait]
 impl Handler for Bare {
-    async fn handle(&self, _req: &mut Request, _depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
+    async fn handle(&self, req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
         let status = res.status_code.unwrap_or(StatusCode::NOT_FOUND);
-        res.render(salvo::writing::Text::Plain(format!("{}\n", status.canonical_reason().unwrap_or("Error"))));
+        error::Refusal::of_status(status).answer(req, depot, res);
         ctrl.skip_rest();
     }
 }
@@ -421,7 +441,7 @@ pub async fn show(
 
 /// Methods and paths of everything that is served.
 #[cfg(test)]
-pub fn listed(front: Front) -> Vec<(String, String)> {
+pub fn listed() -> Vec<(String, String)> {
     fn walk(router: &Router, prefix: &str, found: &mut Vec<(String, String)>) {
         let mut path = prefix.to_owned();
         let mut method = String::new();
@@ -440,6 +460,6 @@ pub fn listed(front: Front) -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(&routes(front), "", &mut found);
+    walk(&routes(), "", &mut found);
     found
 }

@@ -8,7 +8,7 @@
 //! Invariants: a token says only which session it is; what the person may do is asked of the database at each request, so that an end
 //! of a session, a demotion or a removal counts at once; nothing is changed by a request that does not prove to come from our pages.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -254,7 +254,8 @@ pub async fn signed_in(req: &mut Request, depot: &mut Depot, res: &mut Response,
 pub async fn admins(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
     match who(depot) {
         Some(visitor) if visitor.user.admin => {}
-        Some(_) => {
+        Some(visitor) => {
+            tracing::warn!(user.id = %visitor.user.id, "somebody who is no admin asked for what is theirs");
             let refusal = if req.uri().path().starts_with("/api/") { Refusal::forbidden() } else { Refusal::missing() };
             refusal.answer(req, depot, res);
             ctrl.skip_rest();
@@ -332,7 +333,7 @@ async fn read_form(req: &mut Request, depot: &Depot) -> Result<Form, Refusal> {
         let message = "Only forms of these pages are taken here.";
         return Err(Refusal::new(salvo::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    let bytes = body(req, FORM_MAX).await?;
+    let bytes = body(req, FORM_MAX, front.limits.patience).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::malformed("invalid_form", "The form is not text."))?;
     let mut fields = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
@@ -353,8 +354,8 @@ async fn read_form(req: &mut Request, depot: &Depot) -> Result<Form, Refusal> {
 /// The body of a request, if it is not too long.
 ///
 /// # Errors
-/// A refusal for what is too long or does not come whole.
-pub async fn body(req: &mut Request, max: usize) -> Result<Vec<u8>, Refusal> {
+/// A refusal for what is too long, takes too long or does not come whole.
+pub async fn body(req: &mut Request, max: usize, patience: Duration) -> Result<Vec<u8>, Refusal> {
     let too_long = || {
         let message = format!("At most {} KB are taken here.", max >> 10);
         Refusal::new(salvo::http::StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
@@ -367,10 +368,15 @@ pub async fn body(req: &mut Request, max: usize) -> Result<Vec<u8>, Refusal> {
         let message = "What is sent must not be compressed.";
         return Err(Refusal::new(salvo::http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    match req.payload_with_max_size(max).await {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(salvo::http::ParseError::PayloadTooLarge) => Err(too_long()),
-        Err(_) => Err(Refusal::malformed("incomplete_body", "The request did not come whole.")),
+    let too_slow = || {
+        let message = "The request took too long to come. Try again.";
+        Refusal::new(salvo::http::StatusCode::REQUEST_TIMEOUT, "too_slow", message)
+    };
+    match tokio::time::timeout(patience, req.payload_with_max_size(max)).await {
+        Err(_) => Err(too_slow()),
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(salvo::http::ParseError::PayloadTooLarge)) => Err(too_long()),
+        Ok(Err(_)) => Err(Refusal::malformed("incomplete_body", "The request did not come whole.")),
     }
 }
 

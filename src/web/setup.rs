@@ -58,6 +58,12 @@ impl Gate {
         (inner.token, inner.made, inner.unlocked) = (new.take(), now, None);
     }
 
+    /// Lets nobody in any more: the set-up is done.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        (inner.token, inner.unlocked) = (None, None);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,6 +128,15 @@ pub async fn gate(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl
         }
     }
     ctrl.skip_rest();
+}
+
+/// Lets nobody go on once the set-up is done, however its address is spelled.
+#[handler]
+pub async fn open(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
+    if Front::of(depot).is_configured() {
+        Refusal::missing().answer(req, depot, res);
+        ctrl.skip_rest();
+    }
 }
 
 /// Lets only the browser go on that knew the token.

@@ -10,6 +10,7 @@
 //! | `POST change-password` | `{account}` | refresh tokens with Gmail scopes die, others live (L09) |
 //! | `POST admin-block` | `{domain, blocked}` | the Workspace admin forbids or allows applications (L11) |
 //! | `POST rotate-keys` | `{retire?}` | id tokens get a new signing key; `retire` drops older ones (L13) |
+//! | `POST forge` | a [`Forgery`] | the next answer to a code is wrong: id token, its header or signature, other members |
 //! | `POST clients` | `{client_id, client_secret, redirect_uris?}` | registers or replaces a client |
 //! | `POST expire-sync-tokens` | `{calendar}` | its sync tokens answer 410 |
 //! | `POST set-access` | `{calendar, account, role}` | gives access and puts the calendar on the account's list |
@@ -25,7 +26,7 @@ use super::{Fault, Stats};
 use crate::emulator::{
     Core, calendars,
     http::{ApiError, Request, Response},
-    oauth::Client,
+    oauth::{Client, Forgery},
     state::Role,
     write,
 };
@@ -115,6 +116,10 @@ fn command(core: &mut Core, segments: &[&str], request: &Request) -> Result<Resp
         ("POST", ["rotate-keys"]) => {
             let Rotate { retire } = if request.body.is_empty() { Rotate::default() } else { body(request)? };
             core.oauth.rotate_keys(retire);
+            done()
+        }
+        ("POST", ["forge"]) => {
+            core.oauth.forge(body::<Forgery>(request)?);
             done()
         }
         ("POST", ["clients"]) => {

@@ -4,10 +4,14 @@ use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 
+use super::forge::By;
 use crate::emulator::http::Response;
 
 /// One signing key.
@@ -32,6 +36,33 @@ impl Keys {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(key.kid.clone());
         jsonwebtoken::encode(&header, claims, &key.private).expect("a fresh RSA key signs")
+    }
+
+    /// A JWT of this header and these claims, signed as `by` says, whatever the header claims.
+    pub fn sign_as(&mut self, header: &Value, claims: &Value, by: By) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signed = |key: &EncodingKey, algorithm| {
+            jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).expect("a key of our own making signs")
+        };
+        let signature = match by {
+            By::Current => signed(&self.current().private, Algorithm::RS256),
+            By::Other => {
+                let mut others = Keys::default();
+                signed(&others.current().private, Algorithm::RS256)
+            }
+            By::PublicKey => {
+                let public = self.current().public.to_string();
+                signed(&EncodingKey::from_secret(public.as_bytes()), Algorithm::HS256)
+            }
+            By::Nobody => String::new(),
+        };
+        format!("{message}.{signature}")
+    }
+
+    /// The header of what the current key signs.
+    pub fn header(&mut self) -> Value {
+        json!({"alg": "RS256", "typ": "JWT", "kid": self.current().kid})
     }
 
     /// The key set, with the lifetime that Google gives it.

@@ -11,6 +11,7 @@
 //! Beside issued tokens, `Bearer dev:EMAIL` is an access token of that account with every calendar scope.
 
 mod consent;
+mod forge;
 mod keys;
 mod tokens;
 
@@ -27,6 +28,7 @@ use super::{
     http::{ApiError, Request, Response},
     state::World,
 };
+pub use forge::Forgery;
 use keys::Keys;
 use tokens::{Access, Code, Refresh};
 
@@ -90,6 +92,8 @@ pub struct OAuth {
     /// Workspace domains whose admin forbids applications (L11).
     blocked: BTreeSet<String>,
     keys: Keys,
+    /// What is wrong with the next answer to a code.
+    forgery: Option<Forgery>,
     serial: u64,
 }
 
@@ -111,6 +115,7 @@ impl OAuth {
             dev_revoked: BTreeSet::new(),
             blocked: BTreeSet::new(),
             keys: Keys::default(),
+            forgery: None,
             serial: 0,
         };
         oauth.register(Client {
@@ -211,6 +216,11 @@ impl OAuth {
     /// Id tokens get a new signing key. The old one stays published, unless it is to retire at once (L13).
     pub fn rotate_keys(&mut self, retire: bool) {
         self.keys.rotate(retire);
+    }
+
+    /// The next answer to a code is wrong in this way, and only that one.
+    pub fn forge(&mut self, forgery: Forgery) {
+        self.forgery = Some(forgery);
     }
 
     fn admin_forbids(&self, world: &World, account: &str) -> bool {

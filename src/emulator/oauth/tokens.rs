@@ -154,6 +154,9 @@ impl OAuth {
             answer["refresh_token"] = token.into();
         }
         self.dev_revoked.remove(&account);
+        if let Some(forgery) = self.forgery.take() {
+            forgery.apply(&mut answer, &mut self.keys);
+        }
         Response::json(200, &answer).with_header("cache-control", "no-store")
     }
 

@@ -125,6 +125,7 @@ pub async fn save_mail(req: &mut Request, depot: &mut Depot, res: &mut Response)
         return render(&ctx, res, Told { smtp: Some(filled.fields), ..Told::default() }).await;
     };
     if form.text("do") == "test" {
+        ctx.front.limits.test_mail(ctx.id().0)?;
         let to = &ctx.user().email;
         let mut told = Told { smtp: Some(filled.fields), ..Told::default() };
         match controller::setup::test_mail(&ctx.front.app, &smtp, to).await {

@@ -8,7 +8,7 @@ use super::{
         consultant::log as lines,
         ctx::{self, Ctx},
         error::{Refusal, sentence},
-        forms::is_address,
+        forms::{is_address, is_mail_host},
     },
     accepted, body,
     calendars::all,
@@ -140,7 +140,7 @@ pub async fn remove_user(req: &mut Request, depot: &mut Depot, res: &mut Respons
 pub async fn set_admin(req: &mut Request, depot: &mut Depot) -> Result<Json<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
-    let AdminBody { is_admin } = body::read(req).await?;
+    let AdminBody { is_admin } = body::read(req, ctx.front.limits.patience).await?;
     if is_admin {
         here::fresh(&ctx, "/admin")?;
     }
@@ -163,7 +163,7 @@ pub async fn get_user_plan(req: &mut Request, depot: &mut Depot) -> Result<Json<
 pub async fn approve_removals(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
-    let CodeBody { code } = body::read(req).await?;
+    let CodeBody { code } = body::read(req, ctx.front.limits.patience).await?;
     let dry = tick(&ctx.front.app, named.id, Mode::DryRun).await?.plan;
     if board::waiting(&dry).iter().any(|one| one.code == code && one.reason == HeldReason::OthersInvited) {
         return Err(Refusal::conflict("not_yours", "What becomes of a person's own meeting is theirs to say."));
@@ -309,7 +309,7 @@ pub async fn get_settings(req: &mut Request, depot: &mut Depot) -> Result<Json<S
 #[endpoint(tags("admin"), request_body = NewSettings)]
 pub async fn change_settings(req: &mut Request, depot: &mut Depot) -> Result<Json<Settings>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
-    let new: NewSettings = body::read(req).await?;
+    let new: NewSettings = body::read(req, ctx.front.limits.patience).await?;
     let store = &ctx.front.app.store;
     if let Some(all) = &new.alert_emails
         && (all.len() > RECIPIENTS_MAX || !all.iter().all(|one| is_address(one)))
@@ -355,7 +355,7 @@ fn changed_smtp(kept: Option<Smtp>, new: &NewSettings) -> Result<Option<Smtp>, R
     }
     let unfit = |field, text: &str| Refusal::unfit("invalid_smtp", text).of_field(field);
     let host = smtp_host.clone().or(kept.as_ref().map(|smtp| smtp.host.clone())).unwrap_or_default();
-    if host.is_empty() || host.len() > 253 || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) {
+    if !is_mail_host(&host) {
         return Err(unfit("smtp_host", "This is no name of a server."));
     }
     let port = smtp_port.or(kept.as_ref().map(|smtp| smtp.port)).unwrap_or(587);
@@ -392,6 +392,7 @@ pub async fn send_test_email(req: &mut Request, depot: &mut Depot) -> Result<Jso
     let ctx = Ctx::of(req, depot)?;
     let smtp = ctx.front.app.store.smtp().await?;
     let smtp = smtp.ok_or_else(|| Refusal::conflict("no_mail_server", "No mail server is set."))?;
+    ctx.front.limits.test_mail(ctx.id().0)?;
     controller::setup::test_mail(&ctx.front.app, &smtp, &ctx.user().email)
         .await
         .map_err(|error| Refusal::unfit("mail_refused", sentence(&error)))?;
@@ -402,7 +403,7 @@ pub async fn send_test_email(req: &mut Request, depot: &mut Depot) -> Result<Jso
 #[endpoint(tags("admin"), request_body = ResetBody)]
 pub async fn reset_everything(req: &mut Request, depot: &mut Depot) -> Result<Json<Cleaned>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
-    let ResetBody { confirmation, abandon_remote } = body::read(req).await?;
+    let ResetBody { confirmation, abandon_remote } = body::read(req, ctx.front.limits.patience).await?;
     if confirmation != "RESET" {
         return Err(Refusal::malformed("confirmation_required", "Send RESET as confirmation.").of_field("confirmation"));
     }

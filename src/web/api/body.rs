@@ -1,5 +1,7 @@
 //! What programs send: JSON, understood strictly.
 
+use std::time::Duration;
+
 use salvo::{Request, http::StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -20,13 +22,13 @@ pub trait Body: DeserializeOwned {
 ///
 /// # Errors
 /// A refusal that says what is wrong with it.
-pub async fn read<T: Body>(req: &mut Request) -> Result<T, Refusal> {
+pub async fn read<T: Body>(req: &mut Request, patience: Duration) -> Result<T, Refusal> {
     let kind = req.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         let message = "Send application/json.";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    let bytes = session::body(req, MAX).await?;
+    let bytes = session::body(req, MAX, patience).await?;
     let bad = |code, message: &str| Refusal::malformed(code, message);
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|_| bad("invalid_json", "This is not JSON."))?;

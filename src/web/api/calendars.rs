@@ -63,7 +63,7 @@ async fn choose(
     role: Role,
 ) -> Result<Json<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
-    let NewCalendar { token_id, calendar_id } = body::read(req).await?;
+    let NewCalendar { token_id, calendar_id } = body::read(req, ctx.front.limits.patience).await?;
     let number = connect::choose(&ctx.front.app, ctx.id(), TokenId(token_id), &calendar_id, role).await?;
     let calendar = one(&ctx, number, role).await?;
     res.status_code(StatusCode::CREATED);

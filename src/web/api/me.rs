@@ -32,7 +32,7 @@ pub async fn get_profile(req: &mut Request, depot: &mut Depot) -> Result<Json<Pr
 #[endpoint(tags("me"), request_body = WhichCalendar)]
 pub async fn set_main_calendar(req: &mut Request, depot: &mut Depot) -> Result<Json<Profile>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
-    let WhichCalendar { calendar_id } = body::read(req).await?;
+    let WhichCalendar { calendar_id } = body::read(req, ctx.front.limits.patience).await?;
     let app = &ctx.front.app;
     let token = app.store.home_account(ctx.id()).await?;
     let token = token.ok_or_else(|| Refusal::conflict("needs_reauth", "Sign in again first."))?;
@@ -114,7 +114,7 @@ pub async fn change_preferences(
 ) -> Result<Json<Preferences>, Refusal> {
     let _ = res;
     let ctx = Ctx::of(req, depot)?;
-    let Preferences { preferences } = body::read(req).await?;
+    let Preferences { preferences } = body::read(req, ctx.front.limits.patience).await?;
     let unknown =
         || Refusal::unfit("unknown_alert_type", "There is no such type of alert for you.").of_field("preferences");
     if preferences.len() > AlertKind::ALL.len() {

@@ -152,7 +152,7 @@ pub async fn get_plan(req: &mut Request, depot: &mut Depot) -> Result<Json<PlanB
 #[endpoint(tags("plans"), request_body = AnswerBody)]
 pub async fn say_word(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<PlanBody>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
-    let AnswerBody { code, word } = body::read(req).await?;
+    let AnswerBody { code, word } = body::read(req, ctx.front.limits.patience).await?;
     let word = match word.as_str() {
         "approve" => Word::Approve,
         "keep-away" => Word::KeepAway,
