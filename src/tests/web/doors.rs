@@ -25,7 +25,7 @@ async fn state(site: &Site) -> String {
 }
 
 /// Goes to Google to sign in and comes back with this address, without following it.
-async fn way(browser: &mut Browser, begin: &str, account: &str) -> String {
+pub async fn way(browser: &mut Browser, begin: &str, account: &str) -> String {
     let page = browser.ask("GET", begin, None).await;
     assert_eq!(page.status, 303, "{}", page.text);
     let google = super::account_chosen(&page.headers["location"], account);

@@ -1,9 +1,12 @@
 //! The pages and the API as browsers and programs meet them: over HTTP, against the emulator, with the service at work behind them.
 
 mod api;
+mod callbacks;
 mod doors;
+mod inputs;
 pub mod journeys;
 mod matrix;
+mod security;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -58,7 +61,7 @@ impl Site {
         Self::with_limits(Limits::of(Vec::new(), 1000)).await
     }
 
-    pub async fn with_limits(limits: Limits) -> Self {
+    pub async fn with_limits(mut limits: Limits) -> Self {
         let world = World::at(Default::default(), Clock::manual(Clock::system().now())).await;
         for (email, domain) in ACCOUNTS {
             let account = Account {
@@ -90,6 +93,8 @@ impl Site {
             gates: Gates::default(),
         };
         let desk = Desk::default();
+        // Who sends half a body is not waited for long here.
+        limits.patience = Duration::from_secs(2);
         let front = Front::new(app.clone(), desk.clone(), Arc::new(|_| {}), limits, key_file, None, false);
         let listen = format!("127.0.0.1:{port}").parse().unwrap();
         let running = web::serve(front.clone(), listen).await.unwrap();

@@ -358,10 +358,9 @@ fn changed_smtp(kept: Option<Smtp>, new: &NewSettings) -> Result<Option<Smtp>, R
     if !is_mail_host(&host) {
         return Err(unfit("smtp_host", "This is no name of a server."));
     }
-    let port = smtp_port.or(kept.as_ref().map(|smtp| smtp.port)).unwrap_or(587);
-    if port == 0 {
-        return Err(unfit("smtp_port", "A port is a number from 1 to 65535."));
-    }
+    let port = smtp_port.or(kept.as_ref().map(|smtp| smtp.port.into())).unwrap_or(587);
+    let port = u16::try_from(port).ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| unfit("smtp_port", "A port is a number from 1 to 65535."))?;
     let security = match smtp_security {
         Some(word) => Security::from_word(word).ok_or_else(|| unfit("smtp_security", "Say starttls, tls or none."))?,
         None => kept.as_ref().map_or(Security::StartTls, |smtp| smtp.security),

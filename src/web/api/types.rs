@@ -367,7 +367,7 @@ pub struct NewSettings {
     pub google_client_id: Option<String>,
     pub google_client_secret: Option<String>,
     pub smtp_host: Option<String>,
-    pub smtp_port: Option<u16>,
+    pub smtp_port: Option<i64>,
     pub smtp_security: Option<String>,
     pub smtp_username: Option<String>,
     /// `********` keeps the one that is there.
