@@ -44,11 +44,22 @@ pub async fn sweep_all(app: &App) -> Result<Remains, StoreError> {
                 Err(error) => remains.stuck.push((email.clone(), purged.calendar, error.to_string())),
             }
         }
+    }
+    Ok(remains)
+}
+
+/// Gives every permission back to Google, as far as it can be reached: the last thing before everybody is forgotten. Earlier, what
+/// could not be swept could never be.
+///
+/// # Errors
+/// When our own database fails.
+pub async fn give_all_back(app: &App) -> Result<(), StoreError> {
+    for user in app.store.users().await? {
         for token in app.store.tokens_of(user.id).await? {
             if let Ok(Some(tokens)) = app.store.token(token).await {
                 let _ = app.oauth.revoke(&tokens).await;
             }
         }
     }
-    Ok(remains)
+    Ok(())
 }

@@ -99,7 +99,7 @@ impl AlertKind {
             AlertKind::WebhookRegistrationFailed => {
                 "Check that PUBLIC_URL is reached from the internet over https with a valid certificate."
             }
-            AlertKind::SystemError => "Look at the service's log and at `busybridge doctor`.",
+            AlertKind::SystemError => "Look at the service’s log, and run busybridge doctor.",
         }
     }
 }

@@ -196,6 +196,7 @@ pub async fn wipe(ctx: &Ctx, abandon: bool) -> Result<Result<(), Vec<(String, St
     if !remains.stuck.is_empty() && !abandon {
         return Ok(Err(remains.stuck));
     }
+    admin::give_all_back(&front.app).await?;
     front.app.store.wipe().await?;
     tracing::warn!(removed = remains.removed, left = remains.stuck.len(), "a factory reset: everything is forgotten");
     front.begin_again();
