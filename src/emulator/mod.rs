@@ -9,7 +9,8 @@
 //!                                      │             scopes ├─► write      insert, update, patch, delete, import, move
 //!                                      │             quota  └─► calendars  calendarList, calendars, acl, colors, freeBusy
 //!                                      │                    └─► push       watch, stop; the server delivers
-//!                                      └─► faults::control    faults and more by command, `/_emulator/…`
+//!                                      ├─► faults::control    faults and more by command, `/_emulator/…`
+//!                                      └─► page               for people: all calendars side by side, `/`
 //!
 //!   seed (TOML), ics (exports) ─► World
 //! ```
@@ -30,6 +31,7 @@ pub mod kinds;
 pub mod listing;
 pub mod merge;
 pub mod oauth;
+pub mod page;
 pub mod push;
 pub mod quota;
 pub mod recurrence;
@@ -107,6 +109,9 @@ impl Core {
     /// Answers one request. `origin` is the address at which this server is reached (`http://127.0.0.1:9000`), used in
     /// addresses that it hands out.
     pub fn handle(&mut self, origin: &str, request: &Request) -> Answer {
+        if let Some(response) = page::handle(self, request) {
+            return Answer::Reply(Duration::ZERO, response);
+        }
         if request.path.starts_with("/_emulator/") {
             return Answer::Reply(Duration::ZERO, faults::control(self, request));
         }

@@ -38,7 +38,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("calcard", &["emulator/ics"]),
     ("indicatif", &["cli/"]),
     ("lettre::", &["mail/"]),
-    ("minijinja::", &["pages/"]),
+    ("minijinja::", &["pages/", "emulator/page/"]),
     ("prometheus_client", &["controller/metrics"]),
 ];
 

@@ -104,6 +104,30 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// One that strikes every call.
+    pub fn of(kind: Kind) -> Self {
+        Fault {
+            kind,
+            method: None,
+            path: None,
+            query: None,
+            query_without: None,
+            account: None,
+            nth: None,
+            times: None,
+            probability: None,
+            seed: None,
+            status: None,
+            reason: None,
+            domain: None,
+            retry_after: None,
+            delay_ms: None,
+            keep: None,
+            body: None,
+            after_effect: false,
+        }
+    }
+
     /// What is wrong with the command, as a sentence.
     fn complaint(&self) -> Option<&'static str> {
         if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
@@ -222,6 +246,17 @@ impl Faults {
         let before = self.armed.len();
         self.armed.retain(|a| a.id != id);
         self.armed.len() < before
+    }
+
+    /// Those in force, by their numbers.
+    pub fn in_force(&self) -> impl Iterator<Item = (u64, &Fault)> {
+        self.armed.iter().map(|armed| (armed.id, &armed.fault))
+    }
+
+    /// Another number whenever one was armed or disarmed.
+    pub fn version(&self) -> u64 {
+        // Numbers grow and are not given twice, so that as many as before with the same last one are the same.
+        self.last_id * 1_000 + self.armed.iter().map(|armed| armed.id).sum::<u64>()
     }
 
     /// How often a fault has struck; none when it is not armed.

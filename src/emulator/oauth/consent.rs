@@ -158,7 +158,10 @@ fn page_error(status: u16, error: &str, message: &str) -> Response {
 
 fn page(status: u16, title: &str, body: &str) -> Response {
     let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body>\n{body}</body></html>\n",
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <link rel=\"stylesheet\" href=\"/_emulator/page.css\"><link rel=\"icon\" href=\"data:,\"></head>\n\
+         <body class=\"emulator consent\"><main>\n{body}</main></body></html>\n",
         escape(title)
     );
     let headers = vec![

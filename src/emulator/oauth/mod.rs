@@ -185,6 +185,11 @@ impl OAuth {
         self.dev_revoked.insert(account.into());
     }
 
+    /// Accounts that took everything back and have not signed in since.
+    pub fn revoked(&self) -> impl Iterator<Item = &String> {
+        self.dev_revoked.iter()
+    }
+
     /// The account signs in again, without a browser: a test's `dev:` token works as before.
     #[cfg(test)]
     pub fn signs_in(&mut self, account: &str) {
