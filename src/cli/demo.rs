@@ -1,13 +1,22 @@
-//! `busybridge demo`: the product's main job on the embedded emulator, with a prepared consultancy or with one's own calendar
-//! exports.
+//! `busybridge demo`: the product on the embedded emulator, with a prepared consultancy or with one's own calendar exports.
+//!
+//! | | does |
+//! |---|---|
+//! | without `--once` | the service with its pages, and a page for the other side, until Ctrl-C: [`live`] |
+//! | `--once` | the main job in one round, printed; its days are fixed, so that its output is the same every time |
+//! | `--hands-off` | the same round, and then the emulator alone, for `busybridge serve` |
 
 pub mod browser;
+pub mod live;
+mod lively;
+mod troubles;
+mod week;
 
 use std::{
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
@@ -19,6 +28,7 @@ use url::Url;
 use super::{
     Ending, Failure, assemble,
     reconcile::{Done, settle_down},
+    serve::asked_to_stop,
     settings::Settings,
 };
 use crate::{
@@ -42,24 +52,38 @@ use crate::{
     vault::Vault,
 };
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Arguments {
     /// Do one reconcile of everybody, print it and what every calendar then shows, and end
     #[arg(long)]
-    once: bool,
+    pub once: bool,
     /// After the first sync only keep the emulator running: `busybridge serve` from another terminal does the rest
     #[arg(long, conflicts_with = "once", requires = "keep")]
-    hands_off: bool,
+    pub hands_off: bool,
     /// Use this calendar export instead of the prepared consultancy: the first is the consultant's main calendar, each further
     /// one a client's; one more client and a personal calendar are added
     #[arg(long = "ics", value_name = "FILE")]
-    ics: Vec<PathBuf>,
+    pub ics: Vec<PathBuf>,
+    /// Let things happen by themselves: a meeting is made, moved, cancelled or answered every few seconds
+    #[arg(long, conflicts_with_all = ["once", "hands_off"])]
+    pub lively: bool,
     /// The day to pretend it is, so that an old export is lively
     #[arg(long, value_name = "DATE")]
-    at: Option<NaiveDate>,
+    pub at: Option<NaiveDate>,
     /// Keep database and keys in this new directory instead of removing them at the end
     #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    pub keep: Option<PathBuf>,
+}
+
+/// An installation of the demo, set up, with its Google.
+struct Prepared {
+    app: App,
+    users: Vec<User>,
+    settings: Settings,
+    core: Shared,
+    google: Running,
+    /// Last, so that it is removed when all else has ended.
+    home: Home,
 }
 
 /// One consultant of the demo, and what they connect: account, name of the calendar, role. The main one comes first.
@@ -81,15 +105,56 @@ const SHOWN: TimeDelta = TimeDelta::days(7);
 /// # Errors
 /// A sentence for the operator.
 pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    if !arguments.once && !arguments.hands_off {
+        return live::run(arguments, settings, out).await;
+    }
     let clock = clock(arguments);
     let (seed, consultants) = cast(arguments, &clock)?;
-    let world = Seed::parse(&seed)
+    let listen = "127.0.0.1:0".parse().expect("a valid address");
+    let google = emulator(&seed, &clock, &[listen]).await?;
+    let prepared = prepare(google, arguments.keep.as_deref(), settings, clock, &consultants).await?;
+    let Prepared { app, users, settings, core: _, google, home: _home } = prepared;
+    let length = if arguments.ics.is_empty() { Length::All } else { Length::AtMost(PRINTED) };
+    let in_sync = reconcile(&app, &users, length, out).await?;
+    if !in_sync {
+        return Err(Failure::failed("a second plan is not empty; this is a defect of BusyBridge"));
+    }
+    if arguments.hands_off {
+        let origin = google.origin();
+        let carried = "changes there are carried over by `busybridge serve`";
+        let handles = handles(&settings, &origin);
+        print(out, &format!("Google emulator at {origin}; {carried}. {handles}Press Ctrl-C to stop.\n"))?;
+        asked_to_stop().await;
+    }
+    app.store.close().await;
+    Ok(0)
+}
+
+/// A Google that holds this seed, at the first of these addresses that is free.
+async fn emulator(seed: &str, clock: &Clock, listen: &[SocketAddr]) -> Result<(Shared, Running), Failure> {
+    let world = Seed::parse(seed)
         .and_then(|seed| seed.build(EmulatorSettings::default(), clock.clone(), Path::new(".")))
         .map_err(Failure::usage)?;
     let core: Shared = Arc::new(Mutex::new(Core::new(world)));
-    let listen = "127.0.0.1:0".parse().expect("a valid address");
-    let google: Running = serve(core, listen).await.map_err(Failure::failed)?;
-    let home = Home::new(arguments.keep.as_deref())?;
+    let mut failure = Failure::failed("the emulator has nowhere to listen");
+    for address in listen {
+        match serve(core.clone(), *address).await {
+            Ok(google) => return Ok((core, google)),
+            Err(error) => failure = Failure::failed(error),
+        }
+    }
+    Err(failure)
+}
+
+/// Makes database and keys, signs everybody in and connects their calendars. Nothing is read or written yet.
+async fn prepare(
+    (core, google): (Shared, Running),
+    keep: Option<&Path>,
+    settings: &Settings,
+    clock: Clock,
+    consultants: &[Consultant],
+) -> Result<Prepared, Failure> {
+    let home = Home::new(keep)?;
     let mut settings = settings.clone();
     settings.database = home.path().join("calendar-sync.db");
     settings.key_file = home.path().join("secrets/encryption.key");
@@ -101,20 +166,10 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
     let secret = Secret::new(CLIENT_SECRET.to_owned());
     app.store.set_organization("home.example", CLIENT_ID, &secret).await.map_err(Failure::failed)?;
     let mut users = Vec::new();
-    for consultant in &consultants {
-        users.push(enrol(&app, consultant).await?);
+    for consultant in consultants {
+        users.push(enrol(&app, consultant, users.is_empty()).await?);
     }
-    let length = if arguments.ics.is_empty() { Length::All } else { Length::AtMost(PRINTED) };
-    let in_sync = reconcile(&app, &users, length, out).await?;
-    if !in_sync {
-        return Err(Failure::failed("a second plan is not empty; this is a defect of BusyBridge"));
-    }
-    if !arguments.once {
-        let followed = if arguments.hands_off { &[][..] } else { &users };
-        watch(&app, followed, &google, &settings, out).await?;
-    }
-    app.store.close().await;
-    Ok(0)
+    Ok(Prepared { app, users, settings, core, google, home })
 }
 
 /// Prints the plans, applies them, prints what the calendars then show, and tells whether second plans are empty.
@@ -124,7 +179,7 @@ async fn reconcile(app: &App, users: &[User], length: Length, out: &mut (dyn Wri
         let before: u64 = app.google.calls().values().sum();
         let Tick { plan, .. } = tick(app, user.id, Mode::DryRun).await.map_err(Failure::failed)?;
         print(out, &render::text(&plan, Lens::Owner, length))?;
-        let Done { changes, failed, first: _, last: _ } = settle_down(app, user).await?;
+        let Done { changes, failed, last: _ } = settle_down(app, user).await?;
         let calls = app.google.calls().values().sum::<u64>() - before;
         print(out, &format!("\nApplied: {changes} changes made, {failed} failed, {calls} calls to Google.\n"))?;
         show(app, user, out).await?;
@@ -172,44 +227,19 @@ fn zoned_day(at: DateTime<Utc>, zone: Tz) -> String {
     at.with_timezone(&zone).format("%A, %-d %B %Y").to_string()
 }
 
-/// Keeps everybody in sync until interrupted.
-async fn watch(
-    app: &App,
-    users: &[User],
-    google: &Running,
-    settings: &Settings,
-    out: &mut (dyn Write + Send),
-) -> Result<(), Failure> {
-    let origin = google.origin();
-    print(
-        out,
-        &format!(
-            "Google emulator at {origin}; changes there are carried over {}. To look and to act from another \
-             terminal:\n  export DATABASE_PATH={} ENCRYPTION_KEY_FILE={} GOOGLE_ISSUER_URL={origin} \
-             GOOGLE_CALENDAR_API_URL={origin}/calendar/v3\n  busybridge plan --all\n  curl -H 'Authorization: Bearer \
-             dev:ada@acme.example' {origin}/calendar/v3/calendars/primary/events\nPress Ctrl-C to stop.\n",
-            if users.is_empty() { "by `busybridge serve`" } else { "within seconds" },
-            settings.database.display(),
-            settings.key_file.display(),
-        ),
-    )?;
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        tokio::select! {
-            _ = &mut interrupted => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-        }
-        for user in users {
-            let Done { changes, failed: _, first, last: _ } = settle_down(app, user).await?;
-            if changes > 0 {
-                print(out, &format!("{}:\n{}", user.email, render::body(&first, Lens::Owner, Length::All)))?;
-            }
-        }
-    }
+/// How to look and to act from another terminal.
+fn handles(settings: &Settings, google: &str) -> String {
+    format!(
+        "To look and to act from another terminal:\n  export DATABASE_PATH={} ENCRYPTION_KEY_FILE={} \
+         GOOGLE_ISSUER_URL={google} GOOGLE_CALENDAR_API_URL={google}/calendar/v3\n  busybridge plan --all\n  \
+         curl -H 'Authorization: Bearer dev:ada@acme.example' {google}/calendar/v3/calendars/primary/events\n",
+        settings.database.display(),
+        settings.key_file.display(),
+    )
 }
 
 /// Signs a consultant in at every account, as a browser would, and connects the calendars.
-async fn enrol(app: &App, consultant: &Consultant) -> Result<User, Failure> {
+async fn enrol(app: &App, consultant: &Consultant, admin: bool) -> Result<User, Failure> {
     let mut user = None;
     for (email, name, role) in &consultant.accounts {
         let grant = browser::sign_in(&app.oauth, CLIENT_ID, CLIENT_SECRET, email, *role).await?;
@@ -221,7 +251,7 @@ async fn enrol(app: &App, consultant: &Consultant) -> Result<User, Failure> {
                     email: identity.email.clone(),
                     subject: identity.subject.clone(),
                     name: identity.name.clone(),
-                    admin: true,
+                    admin,
                 };
                 *user.insert(app.store.add_user(new).await.map_err(Failure::failed)?)
             }

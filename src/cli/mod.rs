@@ -134,7 +134,7 @@ pub async fn run(
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let settings = match Settings::read(env) {
+    let mut settings = match Settings::read(env) {
         Ok(settings) => settings,
         Err(wrong) => {
             for sentence in wrong {
@@ -143,6 +143,10 @@ pub async fn run(
             return 2;
         }
     };
+    // What goes wrong in a demo is played, and to be seen on its pages.
+    if matches!(arguments.command, Some(Command::Demo(_))) && !env.contains_key("LOG_LEVEL") {
+        settings.log_level = "error".into();
+    }
     start_log(&settings);
     let ending = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, out).await,

@@ -128,8 +128,6 @@ pub struct Done {
     pub failed: usize,
     /// The last plan.
     pub last: Plan,
-    /// The first plan.
-    pub first: Plan,
 }
 
 /// Ticks until nothing asks for another tick at once.
@@ -138,17 +136,15 @@ pub struct Done {
 /// A sentence for the operator.
 pub async fn settle_down(app: &App, user: &User) -> Result<Done, Failure> {
     let mut changes = 0;
-    let mut first = None;
     for round in 1.. {
         let Tick { plan, outcomes, .. } = tick(app, user.id, Mode::Apply).await.map_err(Failure::failed)?;
         let done = plan.steps.iter().zip(&outcomes).filter(|(s, o)| s.action.writes() && **o == Outcome::Done);
         changes += done.count();
         let failed = outcomes.iter().filter(|o| **o != Outcome::Done).count();
-        let first_plan = first.get_or_insert_with(|| plan.clone());
         // A user who was to be removed may be gone by now.
         let gone = app.store.user(user.id).await.map_err(Failure::failed)?.is_none();
         if gone || settle(&plan.steps, &outcomes) != Next::AtOnce || round == ROUNDS {
-            return Ok(Done { changes, failed, first: first_plan.clone(), last: plan });
+            return Ok(Done { changes, failed, last: plan });
         }
     }
     unreachable!("the last round returns")

@@ -103,7 +103,7 @@ pub async fn run(
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn asked_to_stop() {
+pub(super) async fn asked_to_stop() {
     #[cfg(unix)]
     if let Ok(mut term) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
         tokio::select! {

@@ -117,16 +117,9 @@ impl Site {
 
     /// Somebody's browser, which knows nothing yet.
     pub fn browser(&self) -> Browser {
-        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
         let token = self.front.gate.token();
-        Browser {
-            url: self.url.clone(),
-            jar: BTreeMap::new(),
-            http,
-            account: String::new(),
-            token: token.map(|token| token.reveal().clone()).unwrap_or_default(),
-            page: Page::default(),
-        }
+        let token = token.map(|token| token.reveal().clone()).unwrap_or_default();
+        Browser { token, ..Browser::at(&self.url) }
     }
 }
 
@@ -159,6 +152,19 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// One that is to look at a site.
+    pub fn at(url: &str) -> Self {
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        Browser {
+            url: url.to_owned(),
+            jar: BTreeMap::new(),
+            http,
+            account: String::new(),
+            token: String::new(),
+            page: Page::default(),
+        }
+    }
+
     /// One request, without following anywhere.
     pub async fn ask(&mut self, method: &str, path: &str, form: Option<&[(&str, &str)]>) -> Page {
         let to = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
