@@ -16,6 +16,7 @@ mod samples;
 mod scenario;
 mod service;
 mod stage;
+mod supply;
 mod tidy;
 mod upkeep;
 mod web;
