@@ -147,6 +147,9 @@ pub async fn run(
     if matches!(arguments.command, Some(Command::Demo(_))) && !env.contains_key("LOG_LEVEL") {
         settings.log_level = "error".into();
     }
+    for name in env.keys().filter(|name| name.starts_with("BUSYBRIDGE_")) {
+        let _ = writeln!(err, "busybridge: there is no setting {name}; it is passed over");
+    }
     start_log(&settings);
     let ending = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, out).await,
@@ -190,12 +193,15 @@ pub async fn run(
 fn start_log(settings: &Settings) {
     let filter = tracing_subscriber::EnvFilter::new(format!("busybridge={},warn", settings.log_level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that nobody reads any more ends no work: it would be told on the very stream that is broken.
+    let log = log.log_internal_errors(false);
     // A second start in one process (tests) keeps the first log.
     let _ = if settings.log_json { log.json().try_init() } else { log.with_target(false).try_init() };
 }
 
 /// Opens what an installed service has: keys, database, Google.
 async fn open(settings: &Settings, clock: Clock) -> Result<App, Failure> {
+    is_a_file(settings)?;
     let vault = Arc::new(load_keys(settings)?);
     let store = Store::open_existing(&settings.database, vault.clone(), clock.clone()).await.map_err(store_failure)?;
     assemble(settings, store, vault, clock)
@@ -203,7 +209,18 @@ async fn open(settings: &Settings, clock: Clock) -> Result<App, Failure> {
 
 /// The keys of this installation.
 fn load_keys(settings: &Settings) -> Result<Vault, Failure> {
-    Vault::load(&settings.key_file).map_err(|error| Failure { code: 3, sentence: error.to_string() })
+    Vault::load(&settings.key_file)
+        .map_err(|error| Failure { code: 3, sentence: format!("ENCRYPTION_KEY_FILE: {error}") })
+}
+
+/// Refuses a database that is a directory or a device, before anything is made beside it.
+fn is_a_file(settings: &Settings) -> Result<(), Failure> {
+    match std::fs::metadata(&settings.database) {
+        Ok(there) if !there.is_file() => {
+            Err(Failure::usage(format!("DATABASE_PATH is {}, which is not a file", settings.database.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A database that cannot be used, with the exit code that says why.
@@ -213,13 +230,21 @@ fn store_failure(error: StoreError) -> Failure {
         StoreError::Missing(_)
         | StoreError::File(..)
         | StoreError::NotADatabase(_)
+        | StoreError::AnotherProgram(_)
         | StoreError::NewerSchema(_)
         | StoreError::Migration(_)
         | StoreError::Damaged(_) => 4,
         StoreError::Served(_) => 5,
         _ => 1,
     };
-    Failure { code, sentence: error.to_string() }
+    // What a path is about names the variable that says it.
+    let sentence = match &error {
+        StoreError::Missing(_) | StoreError::File(..) | StoreError::NotADatabase(_) | StoreError::AnotherProgram(_) => {
+            format!("DATABASE_PATH: {error}")
+        }
+        _ => error.to_string(),
+    };
+    Failure { code, sentence }
 }
 
 /// Puts the handles together.

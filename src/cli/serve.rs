@@ -1,18 +1,18 @@
 //! `busybridge serve`: the service, until it is asked to stop. `busybridge health`: asks it whether all is well.
 
-use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::signal;
 use tracing::info;
 
-use super::{Ending, Failure, assemble, open, settings::Settings, store_failure};
+use super::{Ending, Failure, assemble, is_a_file, open, settings::Settings, store_failure};
 use crate::{
     controller::{
         App,
         service::{self, Desk, Options},
     },
     model::clock::Clock,
-    store::{Store, lock},
+    store::{self, Store, StoreError, lock},
     vault::Vault,
     web::{self, Front, Limits},
 };
@@ -27,17 +27,30 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// A sentence for the operator.
 pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
+    is_a_file(settings)?;
     // First, so that nothing is changed, not even the schema, beside another service or a restore.
     let mut held = match settings.database.exists() {
         true => Some(lock::hold(&settings.database).map_err(store_failure)?),
         false => None,
     };
     let fresh = Vault::is_absent(&settings.key_file) && !settings.database.exists();
+    if fresh {
+        // The log of a database that is gone holds what it had not yet merged; a new one in its place would throw that away.
+        let log = PathBuf::from(format!("{}-wal", settings.database.display()));
+        if log.exists() {
+            return Err(store_failure(StoreError::Missing(settings.database.clone())));
+        }
+        // Before there are keys, which without their database would be no first start.
+        store::can_be_made(&settings.database).map_err(store_failure)?;
+    }
     let app = if fresh { begin(settings).await? } else { open(settings, Clock::system()).await? };
     if held.is_none() {
         held = Some(lock::hold(&settings.database).map_err(store_failure)?);
     }
     let _held = held;
+    // What a terminal or a shell sends when it goes away is not for a service.
+    #[cfg(unix)]
+    let _hangups = signal::unix::signal(signal::unix::SignalKind::hangup());
     let webhook = settings.webhooks.then(|| format!("{}{WEBHOOK}", settings.public_url));
     let options = Options::new(webhook, settings.zone);
     let begun = |address: SocketAddr| {
@@ -53,7 +66,8 @@ pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending 
 
 /// The first start: keys and database are made. Everything else is settled by the set-up.
 async fn begin(settings: &Settings) -> Result<App, Failure> {
-    let vault = Vault::create(&settings.key_file).map_err(|error| Failure { code: 3, sentence: error.to_string() })?;
+    let vault = Vault::create(&settings.key_file)
+        .map_err(|error| Failure { code: 3, sentence: format!("ENCRYPTION_KEY_FILE: {error}") })?;
     let vault = Arc::new(vault);
     let store = Store::open(&settings.database, vault.clone(), Clock::system()).await.map_err(store_failure)?;
     info!("keys and database are made");

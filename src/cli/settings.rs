@@ -74,9 +74,27 @@ impl Settings {
             if public.scheme() == "http" && !local {
                 wrong.push("PUBLIC_URL must begin with https:// unless it is on this machine".into());
             }
-            if public.path() != "/" || public.query().is_some() || !public.username().is_empty() {
+            let bare = public.path() == "/" && public.query().is_none() && public.fragment().is_none();
+            if !bare || !public.username().is_empty() || public.password().is_some() {
                 wrong.push("PUBLIC_URL must be a bare address without path, query or user name".into());
             }
+            if public.port() == Some(0) || public.host_str().is_some_and(|host| host.contains('*')) {
+                wrong.push("PUBLIC_URL must name one host and a port at which it is reached".into());
+            }
+        }
+        if let (Some(issuer), Some(api)) = (&issuer, &api)
+            && let Err(error) = Endpoints::new(issuer.clone(), api.clone())
+        {
+            wrong.push(error.to_string());
+        }
+        let database = PathBuf::from(get("DATABASE_PATH", "data/calendar-sync.db"));
+        let key_file = PathBuf::from(get("ENCRYPTION_KEY_FILE", "secrets/encryption.key"));
+        let name = database.to_string_lossy();
+        if name == ":memory:" || name.starts_with("file:") || database.file_name().is_none() {
+            wrong.push(format!("DATABASE_PATH must be the path of a file; {name:?} is none"));
+        }
+        if name.chars().chain(key_file.to_string_lossy().chars()).any(char::is_control) {
+            wrong.push("DATABASE_PATH and ENCRYPTION_KEY_FILE must be paths without control characters".into());
         }
         let log_level = get("LOG_LEVEL", "info").to_ascii_lowercase();
         if !["error", "warn", "info", "debug", "trace"].contains(&log_level.as_str()) {
@@ -128,8 +146,8 @@ impl Settings {
                 webhooks: webhooks.unwrap_or(public_url.scheme() == "https"),
                 listen,
                 zone,
-                database: get("DATABASE_PATH", "data/calendar-sync.db").into(),
-                key_file: get("ENCRYPTION_KEY_FILE", "secrets/encryption.key").into(),
+                database,
+                key_file,
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 log_level,
                 log_json: log_format == "json",

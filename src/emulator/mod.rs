@@ -84,6 +84,8 @@ pub struct Core {
     pub world: World,
     pub oauth: oauth::OAuth,
     pub faults: faults::Faults,
+    /// Everything but faults as it was when somebody asked to keep it.
+    pub kept: Option<(World, oauth::OAuth)>,
     /// Everything that was asked to be changed, for tests to judge.
     #[cfg(test)]
     pub writes: Vec<Request>,
@@ -99,6 +101,7 @@ impl Core {
             world,
             oauth: oauth::OAuth::new(),
             faults: faults::Faults::default(),
+            kept: None,
             #[cfg(test)]
             writes: Vec::new(),
             #[cfg(test)]

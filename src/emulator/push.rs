@@ -23,7 +23,7 @@ const LIFE_MAX: TimeDelta = TimeDelta::days(7);
 const TRIES: u32 = 5;
 
 /// All channels and undelivered messages.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Push {
     channels: BTreeMap<String, Channel>,
     /// Ids that were ever used (J09).

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Caller, http::ApiError, scopes::Method, settings::Settings};
 
 /// Uses of the recent past.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Quota {
     users: BTreeMap<String, Window>,
     project: Window,
@@ -17,7 +17,7 @@ pub struct Quota {
 }
 
 /// Units used, each with its instant, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Window(VecDeque<(DateTime<Utc>, u32)>);
 
 impl Window {

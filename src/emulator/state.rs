@@ -119,6 +119,7 @@ impl Stored {
 }
 
 /// Everything.
+#[derive(Clone)]
 pub struct World {
     pub settings: Settings,
     pub clock: Clock,

@@ -48,7 +48,7 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{
-    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -71,6 +71,8 @@ pub enum StoreError {
     File(PathBuf, #[source] io::Error),
     #[error("{0} is not an SQLite database. Check the path; the file is left as it is")]
     NotADatabase(PathBuf),
+    #[error("{0} is the database of another program. Check the path; the file is left as it is")]
+    AnotherProgram(PathBuf),
     #[error(
         "the database belongs to another {file}. Put back the key file that was in use when it was last opened; nothing \
          was changed"
@@ -190,6 +192,7 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
             .row_buffer_size(1000);
+        refuse_other_programs(&options, path).await?;
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
@@ -240,8 +243,30 @@ impl Store {
     }
 }
 
+/// An event as it comes back from its stored bytes.
+#[cfg(test)]
+pub fn stored_and_read(event: &crate::model::event::Event) -> Option<crate::model::event::Event> {
+    stored::from_bytes(&stored::to_bytes(event))
+}
+
+/// The event of any bytes.
+#[cfg(test)]
+pub fn read_stored(bytes: &[u8]) -> Option<crate::model::event::Event> {
+    stored::from_bytes(bytes)
+}
+
 fn open_sealed(vault: &Vault, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
     vault.open(place, sealed).map_err(|source| StoreError::Sealed { table: place.table, source })
+}
+
+/// Whether a database could be made here. Nothing is left but its directory.
+///
+/// # Errors
+/// [`StoreError::File`] when it could not.
+pub fn can_be_made(path: &Path) -> Result<(), StoreError> {
+    let there = path.exists();
+    let made = create(path).and_then(|()| if there { Ok(()) } else { fs::remove_file(path) });
+    made.map_err(|error| StoreError::File(path.to_owned(), error))
 }
 
 /// Makes an empty file if there is none. SQLite gives its side files the same permissions.
@@ -295,6 +320,20 @@ async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -
         error => StoreError::Migration(error),
     })?;
     settings::remember_keys(connection, &vault.key_check(), &stamp(clock.now())).await
+}
+
+/// A database that holds tables, and not a list of our steps, is another program's. Looked at without writing: already how we write
+/// would be noted in the file.
+async fn refuse_other_programs(options: &SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
+    let mut connection =
+        options.clone().read_only(true).connect().await.when("opening the database to see whose it is")?;
+    let counted = sqlx::query_as("SELECT count(*), coalesce(sum(name = '_sqlx_migrations'), 0) FROM sqlite_schema")
+        .fetch_one(&mut connection)
+        .await
+        .when("looking whose it is");
+    connection.close().await.when("closing the database again")?;
+    let (tables, lists): (i64, i64) = counted?;
+    if tables == 0 || lists > 0 { Ok(()) } else { Err(StoreError::AnotherProgram(path.to_owned())) }
 }
 
 /// Keeps a copy of a database of an older schema beside it before it is brought to this version's.

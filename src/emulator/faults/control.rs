@@ -15,6 +15,8 @@
 //! | `POST expire-sync-tokens` | `{calendar}` | its sync tokens answer 410 |
 //! | `POST set-access` | `{calendar, account, role}` | gives access and puts the calendar on the account's list |
 //! | `POST remove-access` | `{calendar, account}` | takes access away |
+//! | `POST keep` | | remembers everything as it is, but for faults and stats |
+//! | `POST back` | | puts what was kept in its place again, as often as asked |
 //! | `… calendars/…` | | what people do on Google's own pages: [`write::control`] |
 //!
 //! Unknown fields and commands are refused, so that a mistyped fault does not pass as a quiet day.
@@ -145,6 +147,14 @@ fn command(core: &mut Core, segments: &[&str], request: &Request) -> Result<Resp
                 return Err(refused("Taking access away needs no role.".into()));
             };
             calendars::set_access(&mut core.world, &calendar, &account, None)?;
+            done()
+        }
+        ("POST", ["keep"]) => {
+            core.kept = Some((core.world.clone(), core.oauth.clone()));
+            done()
+        }
+        ("POST", ["back"]) => {
+            (core.world, core.oauth) = core.kept.clone().ok_or_else(|| refused("Nothing was kept.".into()))?;
             done()
         }
         _ => write::control(core, segments, request).ok_or_else(ApiError::not_found),

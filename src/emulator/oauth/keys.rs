@@ -15,6 +15,7 @@ use super::forge::By;
 use crate::emulator::http::Response;
 
 /// One signing key.
+#[derive(Clone)]
 struct Key {
     /// Its name in the published set.
     kid: String,
@@ -23,7 +24,7 @@ struct Key {
 }
 
 /// The published keys, newest first; the newest signs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Keys {
     keys: Vec<Key>,
     made: u32,

@@ -81,6 +81,7 @@ struct Grant {
 type Pair = (String, String);
 
 /// Clients, grants, tokens and keys.
+#[derive(Clone)]
 pub struct OAuth {
     clients: BTreeMap<String, Client>,
     grants: BTreeMap<Pair, Grant>,

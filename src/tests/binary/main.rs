@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by failing what is wrong")]
 
+mod kills;
+mod power;
+mod signals;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -39,9 +43,15 @@ struct Demo {
 
 impl Demo {
     fn start(directory: &Path) -> Self {
+        Self::of(directory, &[])
+    }
+
+    /// One with these further arguments.
+    fn of(directory: &Path, further: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["demo", "--hands-off", "--keep"])
             .arg(directory)
+            .args(further)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
