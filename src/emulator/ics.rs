@@ -338,9 +338,16 @@ fn event_id(uid: &str) -> String {
 fn default_end(start: Moment, duration: Option<&ICalendarDuration>) -> Moment {
     match (start, duration) {
         (Moment::Day(day), None) => Moment::Day(day + Days::new(1)),
-        (Moment::Day(day), Some(d)) => Moment::Day(day + TimeDelta::days(d.as_seconds().div_euclid(86_400))),
+        // What lies beyond all dates is as good as no length.
+        (Moment::Day(day), Some(d)) => {
+            let length = TimeDelta::try_days(d.as_seconds().div_euclid(86_400));
+            Moment::Day(length.and_then(|length| day.checked_add_signed(length)).unwrap_or(day))
+        }
         (Moment::Timed(..), None) => start,
-        (Moment::Timed(at, tz), Some(d)) => Moment::Timed(at + TimeDelta::seconds(d.as_seconds()), tz),
+        (Moment::Timed(at, tz), Some(d)) => {
+            let length = TimeDelta::try_seconds(d.as_seconds());
+            Moment::Timed(length.and_then(|length| at.checked_add_signed(length)).unwrap_or(at), tz)
+        }
     }
 }
 

@@ -32,6 +32,8 @@ use crate::model::{
 
 /// Pages of one listing at most; more is a listing that does not end.
 const PAGES_MAX: usize = 400;
+/// Events on one page. Long texts of thousands of events may be more than one answer can hold; then there are fewer on each.
+const PAGE_SIZES: [usize; 3] = [2500, 250, 25];
 
 /// A complete listing. There is no value for a part of one.
 #[derive(Debug)]
@@ -207,7 +209,7 @@ impl Client {
         calendar: &CalendarId,
         cursor: Option<&Cursor>,
     ) -> Result<Listing, GoogleError> {
-        let mut parameters = vec![("singleEvents", "false".to_owned()), ("maxResults", "2500".to_owned())];
+        let mut parameters = vec![("singleEvents", "false".to_owned())];
         // On every page: a page belongs to the very same request (semantics §1.1).
         parameters.extend(cursor.map(|cursor| ("syncToken", cursor.as_str().to_owned())));
         let about = if cursor.is_some() { About::Delta } else { About::Listing };
@@ -240,11 +242,8 @@ impl Client {
         calendar: &CalendarId,
         zone: &str,
     ) -> Result<Vec<Event>, GoogleError> {
-        let parameters = [
-            ("singleEvents", "false".to_owned()),
-            ("maxResults", "2500".to_owned()),
-            ("privateExtendedProperty", format!("{}=true", wire::TAG)),
-        ];
+        let parameters =
+            [("singleEvents", "false".to_owned()), ("privateExtendedProperty", format!("{}=true", wire::TAG))];
         let (pages, _) = self.pages(access, calendar, About::Listing, &parameters).await?;
         let changes = pages.iter().flat_map(|page| &page.items).filter_map(|item| wire::change(item.get(), zone).ok());
         let found: BTreeMap<EventId, Event> = changes
@@ -272,7 +271,6 @@ impl Client {
         let parameters = [
             ("singleEvents", "true".to_owned()),
             ("orderBy", "startTime".to_owned()),
-            ("maxResults", "2500".to_owned()),
             ("timeMin", instant(from)),
             ("timeMax", instant(to)),
         ];
@@ -294,11 +292,30 @@ impl Client {
         about: About,
         parameters: &[(&str, String)],
     ) -> Result<(Vec<Page>, Option<String>), GoogleError> {
+        for size in PAGE_SIZES {
+            match self.pages_of(access, calendar, about, parameters, size).await {
+                Err(GoogleError::TooLarge) => {}
+                answer => return answer,
+            }
+        }
+        Err(GoogleError::TooLarge)
+    }
+
+    /// The same with so many events on a page.
+    async fn pages_of(
+        &self,
+        access: &Secret<String>,
+        calendar: &CalendarId,
+        about: About,
+        parameters: &[(&str, String)],
+        size: usize,
+    ) -> Result<(Vec<Page>, Option<String>), GoogleError> {
+        let pages_max = PAGES_MAX * (PAGE_SIZES[0] / size);
         let mut pages = Vec::new();
         let mut token: Option<String> = None;
         loop {
             let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
-            url.query_pairs_mut().extend_pairs(parameters);
+            url.query_pairs_mut().extend_pairs(parameters).append_pair("maxResults", &size.to_string());
             if let Some(token) = &token {
                 url.query_pairs_mut().append_pair("pageToken", token);
             }
@@ -309,7 +326,7 @@ impl Client {
             match (next_page, next_sync) {
                 (Some(_), Some(_)) => return Err(GoogleError::Nonsense("a page is the last one and is not")),
                 (None, sync) => return Ok((pages, sync)),
-                (Some(next), None) if token.as_ref() == Some(&next) || pages.len() >= PAGES_MAX => {
+                (Some(next), None) if token.as_ref() == Some(&next) || pages.len() >= pages_max => {
                     return Err(GoogleError::Nonsense("a listing does not end"));
                 }
                 (Some(next), None) => token = Some(next),

@@ -38,6 +38,8 @@ pub enum GoogleError {
     Unreachable(#[source] reqwest::Error),
     #[error("Google answered something that makes no sense; it will be tried again ({0})")]
     Nonsense(&'static str),
+    #[error("Google's answer is larger than any that makes sense")]
+    TooLarge,
     #[error("Google does not accept the access token any more")]
     Unauthorized,
     #[error("the account's permission was taken back; it has to be connected again")]
@@ -60,7 +62,7 @@ pub enum GoogleError {
 
 impl GoogleError {
     /// The error of an answer that is no success.
-    pub(super) fn of(about: About, status: u16, retry_after: Option<&str>, body: &[u8]) -> Self {
+    pub fn of(about: About, status: u16, retry_after: Option<&str>, body: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let code = json["error"].as_str();
         let reason = json["error"]["errors"][0]["reason"].as_str().or(code).unwrap_or("no reason given");
@@ -80,9 +82,11 @@ impl GoogleError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            GoogleError::Elsewhere | GoogleError::Setup(_) | GoogleError::Identity(_) | GoogleError::NoGuest => {
-                ErrorClass::Rejected
-            }
+            GoogleError::Elsewhere
+            | GoogleError::Setup(_)
+            | GoogleError::Identity(_)
+            | GoogleError::TooLarge
+            | GoogleError::NoGuest => ErrorClass::Rejected,
             GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,
             GoogleError::Cancelled => ErrorClass::AlreadyGone,

@@ -12,6 +12,8 @@ mod transport;
 mod wire;
 
 pub use wire::Desk;
+#[cfg(test)]
+pub use wire::{change, new_event};
 
 use url::{Host, Url};
 

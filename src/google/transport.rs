@@ -109,7 +109,7 @@ impl Transport {
         while let Some(part) = answer.chunk().await.map_err(unreachable)? {
             content.extend_from_slice(&part);
             if content.len() > ANSWER_MAX {
-                return Err(GoogleError::Nonsense("the answer is too large"));
+                return Err(GoogleError::TooLarge);
             }
         }
         debug!(call = name, status = status.as_u16(), ms = begun.elapsed().as_millis(), "asked Google");

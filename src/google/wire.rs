@@ -21,7 +21,7 @@ const MARKER: &str = "busybridge";
 ///
 /// # Errors
 /// The id of an event that makes no sense; empty if it has none.
-pub(super) fn change(text: &str, zone: &str) -> Result<Change, EventId> {
+pub fn change(text: &str, zone: &str) -> Result<Change, EventId> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(default)]
@@ -112,8 +112,13 @@ fn series(event: &api::Event) -> Option<(EventId, Slot)> {
         (None, at) => at.map(Slot::At),
     });
     // The id names the slot, too, should Google have left it out.
-    let slot = slot.or_else(|| EventId::from(event.id.clone()?).as_instance().map(|(_, slot)| slot));
+    let slot = slot.and_then(named).or_else(|| EventId::from(event.id.clone()?).as_instance().map(|(_, slot)| slot));
     Some((series.into(), slot?))
+}
+
+/// A slot that an id can name: of whole seconds, in a year of four digits.
+fn named(slot: Slot) -> Option<Slot> {
+    Slot::from_stamp(&slot.stamp())
 }
 
 fn guest(attendee: &api::EventAttendee) -> Guest {
@@ -126,8 +131,8 @@ fn guest(attendee: &api::EventAttendee) -> Guest {
 
 fn when(start: api::EventDateTime, end: api::EventDateTime, series_zone: Option<&str>) -> Option<When> {
     match (start.date, end.date, start.date_time, end.date_time) {
-        (Some(first), Some(end), _, _) => sane(first).then_some(When::Days { first, end }),
-        (_, _, Some(from), Some(to)) if sane(from.date_naive()) => {
+        (Some(first), Some(end), _, _) => (sane(first) && has_four_digits(end)).then_some(When::Days { first, end }),
+        (_, _, Some(from), Some(to)) if sane(from.date_naive()) && has_four_digits(to.date_naive()) => {
             let zone = |zone: Option<String>| zone.or_else(|| series_zone.map(str::to_owned));
             Some(When::Times { start: from, end: to, start_zone: zone(start.time_zone), end_zone: zone(end.time_zone) })
         }
@@ -135,21 +140,27 @@ fn when(start: api::EventDateTime, end: api::EventDateTime, series_zone: Option<
     }
 }
 
-/// Years that can be written down again.
+/// A day with which an event may begin: whatever its length has to be, its end can be written down, too.
 fn sane(day: NaiveDate) -> bool {
     (1..=9998).contains(&chrono::Datelike::year(&day))
 }
 
+/// Years that can be written down again.
+fn has_four_digits(day: NaiveDate) -> bool {
+    (1..=9999).contains(&chrono::Datelike::year(&day))
+}
+
 /// Without what Google keeps between its own delimiters: it deletes that part when it is written to an event without a
-/// conference, so that a copy with it would never be as asked (semantics §7).
+/// conference, so that a copy with it would never be as asked (semantics §7). What is left may be another one.
 fn without_conference_block(text: &str) -> String {
     const EDGE: &str = "-::~:~::";
-    let Some(begin) = text.find(EDGE) else { return text.to_owned() };
-    let Some(end) = text.rfind("::~:~::-") else { return text.to_owned() };
-    if end <= begin {
-        return text.to_owned();
+    let mut text = text.to_owned();
+    while let (Some(begin), Some(end)) = (text.find(EDGE), text.rfind("::~:~::-"))
+        && begin < end
+    {
+        text.replace_range(begin..end + EDGE.len(), "");
     }
-    format!("{}{}", &text[..begin], &text[end + EDGE.len()..])
+    text
 }
 
 /// Where an event of ours is written.
@@ -162,7 +173,7 @@ pub struct Desk<'a> {
 }
 
 /// The body of a new event of ours.
-pub(super) fn new_event(id: &EventId, marker: &str, body: &Body, desk: Desk) -> Value {
+pub fn new_event(id: &EventId, marker: &str, body: &Body, desk: Desk) -> Value {
     let mut event = Map::new();
     event.insert("id".into(), json!(id.as_str()));
     event.insert("reminders".into(), json!({"useDefault": false}));

@@ -19,9 +19,10 @@ pub fn body_in_scope(body: &Body, edge: DateTime<Utc>) -> bool {
         _ if body.recurrence.is_empty() => false,
         None => true,
         Some(day) => {
-            let length = body.when.end() - body.when.start();
-            // A day more than needed, for zones.
-            day.and_time(chrono::NaiveTime::MIN).and_utc() + length + TimeDelta::days(2) > edge
+            // A day more than needed, for zones. What lies beyond all dates is after any edge.
+            let length = body.when.end() - body.when.start() + TimeDelta::days(2);
+            let last = day.and_time(chrono::NaiveTime::MIN).and_utc();
+            last.checked_add_signed(length).is_none_or(|end| end > edge)
         }
     }
 }
@@ -38,7 +39,7 @@ pub fn slot_in_scope(slot: &Slot, length: TimeDelta, edge: DateTime<Utc>) -> boo
         Slot::Day(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
         Slot::At(at) => *at,
     };
-    start + length > edge
+    start.checked_add_signed(length).is_none_or(|end| end > edge)
 }
 
 /// Whether a series may have an instance at this slot, as far as its text tells: it has begun, and has not ended.
@@ -47,8 +48,8 @@ pub fn may_begin(series: &Body, slot: &Slot) -> bool {
         Slot::Day(day) => *day,
         Slot::At(at) => at.date_naive(),
     };
-    let not_before = series.when.start().date_naive() - TimeDelta::days(1);
-    day >= not_before && last_day(series).is_none_or(|last| day <= last + TimeDelta::days(1))
+    let begun = series.when.start().date_naive().pred_opt().is_none_or(|before| day >= before);
+    begun && last_day(series).and_then(|last| last.succ_opt()).is_none_or(|after| day <= after)
 }
 
 /// A day after which no instance begins; none when the rules go on for ever or do not tell.

@@ -1,5 +1,7 @@
 //! The journal: what was decided and what came of it. Owns the stored format of plans, which `plan --json` prints.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
@@ -249,7 +251,7 @@ impl Store {
         status: &str,
         details: &[(&str, usize)],
     ) -> Result<(), StoreError> {
-        let details: Value = details.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
+        let details: BTreeMap<&str, usize> = details.iter().copied().collect();
         sqlx::query(
             "INSERT INTO sync_log (user_id, calendar_id, action, status, details, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -257,7 +259,7 @@ impl Store {
         .bind(calendar)
         .bind(action)
         .bind(status)
-        .bind(details.to_string())
+        .bind(json!(details).to_string())
         .bind(self.now())
         .execute(&self.writer)
         .await

@@ -76,6 +76,14 @@ impl Store {
         sqlx::query(limit).execute(&self.writer).await.expect("a limit");
     }
 
+    /// Merges the log into the file once more, and never again.
+    #[cfg(test)]
+    pub async fn keep_log(&self) {
+        for statement in ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_autocheckpoint = 0"] {
+            sqlx::query(statement).execute(&self.writer).await.expect("a pragma");
+        }
+    }
+
     /// Lets the disk be full at the `nth` row that any transaction changes from now on; none: it has room.
     #[cfg(test)]
     pub async fn full_at(&self, nth: Option<u32>) {

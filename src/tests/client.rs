@@ -587,3 +587,57 @@ async fn an_identity_for_another_program_or_with_a_broken_signature_is_refused()
     let symmetric = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT","kid":"x"}"#);
     assert_eq!(why(exchange(CLIENT, format!("{symmetric}.{claims}.{signature}")).await), "it is not signed by RS256");
 }
+
+#[tokio::test]
+async fn a_listing_of_ever_new_pages_is_given_up() {
+    let page = |n: usize, _: &Asked| ok(json!({"items": [event("a")], "nextPageToken": format!("page {n}")}));
+    let script = Script::answering(page).await;
+    let error = script.changes(None).await.unwrap_err();
+    assert!(matches!(error, GoogleError::Nonsense("a listing does not end")), "{error:?}");
+    assert_eq!(script.asked().len(), 400);
+}
+
+#[tokio::test]
+async fn a_page_of_another_form_is_no_listing() {
+    for page in [
+        json!({"items": null, "nextSyncToken": "s"}),
+        json!({"items": {"a": event("a")}, "nextSyncToken": "s"}),
+        json!({"items": "none", "nextSyncToken": "s"}),
+        json!({"items": [], "nextSyncToken": 7}),
+        json!([event("a")]),
+        json!(null),
+    ] {
+        let script = Script::new(vec![ok(page.clone())]).await;
+        assert!(matches!(script.changes(None).await, Err(GoogleError::Nonsense(_))), "{page}");
+    }
+    let script = Script::new(vec![answer(204, "text/plain", "")]).await;
+    assert!(matches!(script.changes(None).await, Err(GoogleError::Nonsense(_))));
+    // Google leaves empty lists out; what is no event costs itself.
+    let script = Script::new(vec![ok(json!({"nextSyncToken": "s"}))]).await;
+    assert_eq!(script.changes(None).await.unwrap().items.len(), 0);
+    let items = json!({"items": [null, 7, "event", [], {}, event("a")], "nextSyncToken": "s"});
+    let script = Script::new(vec![ok(items)]).await;
+    let listing = script.changes(None).await.unwrap();
+    assert_eq!((listing.items.len(), listing.unreadable.len()), (1, 5));
+}
+
+#[tokio::test]
+async fn a_page_too_large_to_hold_is_asked_for_in_smaller_ones() {
+    // Thirteen kilobytes of each of 2,500 events, as an invitation with its footers has, are more than one answer holds.
+    let script = Script::answering(|_, asked| {
+        let size: usize = asked.query["maxResults"].parse().unwrap();
+        let text = "x".repeat(13_500);
+        let items: Vec<Value> = (0..size)
+            .map(|n| {
+                let mut item = event(&format!("event{n}"));
+                item["description"] = json!(text);
+                item
+            })
+            .collect();
+        ok(json!({"items": items, "nextSyncToken": "s"}))
+    })
+    .await;
+    let listing = script.changes(None).await.unwrap();
+    let sizes: Vec<String> = script.asked().into_iter().map(|asked| asked.query["maxResults"].clone()).collect();
+    assert_eq!((sizes, listing.items.len()), (vec!["2500".into(), "250".into()], 250));
+}

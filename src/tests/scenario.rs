@@ -463,7 +463,9 @@ impl Stage {
         let id = self.find(calendar, &event).await;
         let (_, seen) = self.world.as_person(calendar, "GET", &format!("/events/{id}"), Value::Null).await;
         fields.split_whitespace().fold(String::new(), |mut out, field| {
-            let value = field.split('.').fold(&seen, |value, part| &value[part]);
+            // Google promises no order of names.
+            let mut value = field.split('.').fold(&seen, |value, part| &value[part]).clone();
+            value.sort_all_objects();
             let _ = writeln!(out, "{field}: {value}");
             out
         })

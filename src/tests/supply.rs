@@ -39,7 +39,9 @@ fn version(text: &str) -> Vec<u64> {
 fn forbids(ban: &str, found: &[u64]) -> bool {
     match ban.split_once('@') {
         None => true,
-        Some((_, below)) => found < version(below.strip_prefix('<').expect("a floor is written as <version")).as_slice(),
+        Some((_, below)) => {
+            found < version(below.strip_prefix('<').expect("a floor is written as <version")).as_slice()
+        }
     }
 }
 

@@ -161,7 +161,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
     Ok(0)
 }
 
-fn told(figures: &Value) -> String {
+pub(super) fn told(figures: &Value) -> String {
     let mut text = String::new();
     for (name, value) in figures.as_object().into_iter().flatten() {
         match value {
@@ -409,11 +409,11 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     round(sorted.get(at).copied().unwrap_or_default())
 }
 
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn mb(bytes: u64) -> f64 {
+pub(super) fn mb(bytes: u64) -> f64 {
     round(bytes as f64 / f64::from(1 << 20))
 }
 

@@ -1,7 +1,11 @@
 //! `busybridge bench`: how fast it is here. Claims about speed are made by this command, never by a test.
 
+mod hostile;
 mod load;
 mod plan;
+
+#[cfg(test)]
+pub use plan::{settled, snapshot_of};
 
 use std::io::Write;
 
@@ -19,6 +23,8 @@ pub struct Arguments {
 enum What {
     /// Plans for one user with many events
     Plan(plan::Arguments),
+    /// Calendars as nobody should have them: rules without end, megabytes of text, a hundred thousand events
+    Hostile(hostile::Arguments),
     /// A service under load, on an embedded Google: how long changes take to arrive, and what they cost
     Load(load::Arguments),
 }
@@ -30,6 +36,7 @@ enum What {
 pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
     match &arguments.what {
         What::Plan(arguments) => plan::run(arguments, out),
+        What::Hostile(arguments) => hostile::run(arguments, settings, out).await,
         What::Load(arguments) => load::run(arguments, settings, out).await,
     }
 }

@@ -73,7 +73,36 @@ fn median(runs: u16, mut work: impl FnMut() -> usize) -> (Duration, usize) {
 }
 
 fn snapshot(events: usize) -> Snapshot {
-    let now: DateTime<Utc> = DateTime::from_timestamp(1_772_438_400, 0).unwrap_or_default();
+    let mut snapshot = of_one_consultant();
+    let ids: Vec<CalendarId> = snapshot.calendars.keys().cloned().collect();
+    for (calendar, n) in ids.iter().cycle().zip(0..events) {
+        let id = EventId::from(format!("event{n}"));
+        put(&mut snapshot, calendar, event(&id, n));
+    }
+    snapshot
+}
+
+/// The first look at these events on a client's calendar.
+pub fn snapshot_of(events: Vec<Event>) -> Snapshot {
+    let mut snapshot = of_one_consultant();
+    let client = CalendarId::from("ada1@calendar.example");
+    events.into_iter().for_each(|event| put(&mut snapshot, &client, event));
+    snapshot
+}
+
+fn put(snapshot: &mut Snapshot, calendar: &CalendarId, event: Event) {
+    let id = event.id.clone();
+    let family = Family { head: Some(Origin::Live(Box::new(event))), exceptions: BTreeMap::new() };
+    snapshot.origins.entry(calendar.clone()).or_default().insert(id, family);
+}
+
+/// When the consultant looks.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_772_438_400, 0).unwrap_or_default()
+}
+
+/// A main, three client and a personal calendar, all empty.
+fn of_one_consultant() -> Snapshot {
     let roles = [Role::Main, Role::Client, Role::Client, Role::Client, Role::Personal];
     let calendars: BTreeMap<CalendarId, Calendar> = roles
         .into_iter()
@@ -95,20 +124,12 @@ fn snapshot(events: usize) -> Snapshot {
             (id, calendar)
         })
         .collect();
-    let ids: Vec<CalendarId> = calendars.keys().cloned().collect();
-    let mut origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>> = BTreeMap::new();
-    for (calendar, n) in ids.iter().cycle().zip(0..events) {
-        let id = EventId::from(format!("event{n}"));
-        let event = event(&id, n, now);
-        let family = Family { head: Some(Origin::Live(Box::new(event))), exceptions: BTreeMap::new() };
-        origins.entry(calendar.clone()).or_default().insert(id, family);
-    }
     Snapshot {
         user: UserId(1),
         email: "ada@home.example".into(),
-        now,
+        now: now(),
         calendars,
-        origins,
+        origins: BTreeMap::new(),
         observed: BTreeMap::new(),
         mappings: BTreeMap::new(),
         refusals: BTreeMap::new(),
@@ -120,8 +141,9 @@ fn snapshot(events: usize) -> Snapshot {
     }
 }
 
-fn event(id: &EventId, n: usize, now: DateTime<Utc>) -> Event {
-    let start = now + TimeDelta::minutes(i64::try_from(n).unwrap_or(0) * 30);
+/// A meeting like others; one in ten repeats.
+pub fn event(id: &EventId, n: usize) -> Event {
+    let start = now() + TimeDelta::minutes(i64::try_from(n).unwrap_or(0) * 30);
     let zone = Some("Europe/Vienna".to_owned());
     Event {
         id: id.clone(),
@@ -153,7 +175,7 @@ fn event(id: &EventId, n: usize, now: DateTime<Utc>) -> Event {
 }
 
 /// The same after its first plan was carried out.
-fn settled(fresh: &Snapshot) -> Snapshot {
+pub fn settled(fresh: &Snapshot) -> Snapshot {
     let mut settled = fresh.clone();
     for step in planner::plan(fresh).steps {
         let Action::Create { event, incarnation, body } = step.action else { continue };
