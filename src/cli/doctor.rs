@@ -1,17 +1,22 @@
 //! `busybridge doctor`: looks at everything that an installation rests on, and says of each trouble what to do.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::{ErrorKind, Write},
+    net::TcpListener,
+    path::Path,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
-use super::{Ending, Failure, assemble, settings::Settings};
+use super::{Ending, Failure, Opened, assemble, open_with, settings::Settings};
 use crate::{
     controller::{App, accounts},
     google::error::GoogleError,
     model::clock::Clock,
-    store::{Store, StoreError, lock, upkeep},
-    vault::Vault,
+    store::{StoreError, lock, upkeep},
+    vault::{Vault, VaultError, rotation},
 };
 
 #[derive(Args)]
@@ -33,31 +38,58 @@ use Finding::{Well, Wrong};
 /// How far our clock may be from Google's.
 const DRIFT: TimeDelta = TimeDelta::minutes(5);
 
-/// Looks at everything; exit code 0: all is well, 1: something is wrong.
+/// No clock that is right says an earlier day.
+const MADE: &str = "2026-11-01T00:00:00Z";
+
+/// Looks at everything; exit code 0: all is well, 1: something is wrong, 2: something is wrong with the settings. `mistakes` are those of
+/// the environment; what they spoil has its default in `settings`.
 ///
 /// # Errors
 /// When nothing can be written to standard output.
-pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
-    let mut findings = vec![("settings", Well(format!("reached at {}", settings.public_url)))];
+pub async fn run(
+    arguments: &Arguments,
+    settings: &Settings,
+    mistakes: &[String],
+    out: &mut (dyn Write + Send),
+) -> Ending {
+    let mut findings = Vec::new();
+    for mistake in mistakes {
+        findings.push(("settings", Wrong(mistake.clone(), "correct it where the service's environment is set")));
+    }
+    if mistakes.is_empty() {
+        findings.push(("settings", Well(format!("reached at {}", settings.public_url))));
+    }
     let clock = Clock::system();
     match Vault::load(&settings.key_file) {
         Err(error) => {
-            findings.push(("keys", Wrong(error.to_string(), "put the key files back from their backup")));
-            findings
-                .push(("database", Wrong("it cannot be looked into without the keys".into(), "first mend the keys")));
+            findings.push(("keys", Wrong(error.to_string(), key_remedy(&error))));
+            let (what, todo) = match files_of(&settings.database) {
+                Ok(()) => ("it cannot be looked into without the keys".into(), "first mend the keys"),
+                Err(trouble) => trouble,
+            };
+            findings.push(("database", Wrong(what, todo)));
         }
-        Ok(vault) => {
-            findings.push(("keys", Well("both key files are there and whole".into())));
-            let vault = Arc::new(vault);
-            match Store::open_existing(&settings.database, vault.clone(), clock.clone()).await {
-                Err(error) => findings.push(("database", Wrong(error.to_string(), remedy(&error)))),
-                Ok(store) => {
-                    let app = assemble(settings, store, vault, clock.clone())?;
-                    installation(&app, settings, arguments.offline, &mut findings).await;
-                    app.store.close().await;
-                }
+        Ok(vault) => match open_with(vault, settings, clock.clone()).await {
+            Err(error) => {
+                findings.push(match &error {
+                    StoreError::WrongKey { .. } => ("keys", Wrong(error.to_string(), remedy(&error))),
+                    _ => ("keys", Well("both key files are there and whole".into())),
+                });
+                findings.push(match (error, files_of(&settings.database)) {
+                    (StoreError::WrongKey { .. }, _) => {
+                        ("database", Wrong("it cannot be looked into with these keys".into(), "first mend the keys"))
+                    }
+                    (_, Err((what, todo))) => ("database", Wrong(what, todo)),
+                    (error, Ok(())) => ("database", Wrong(error.to_string(), remedy(&error))),
+                });
             }
-        }
+            Ok(Opened { vault, store, by_next }) => {
+                findings.push(("keys", keys(settings, by_next)));
+                let app = assemble(settings, store, vault, clock.clone())?;
+                installation(&app, settings, arguments.offline, &mut findings).await;
+                app.store.close().await;
+            }
+        },
     }
     findings.push(("disk", disk(settings)));
     findings.push(("service", service(settings, arguments.offline).await));
@@ -78,15 +110,75 @@ pub async fn run(arguments: &Arguments, settings: &Settings, out: &mut (dyn Writ
         n => format!("{n} things are wrong.\n"),
     });
     out.write_all(text.as_bytes()).map_err(Failure::failed)?;
-    Ok(u8::from(wrong > 0))
+    Ok(if mistakes.is_empty() { u8::from(wrong > 0) } else { 2 })
+}
+
+/// The keys of a database that opened.
+fn keys(settings: &Settings, by_next: bool) -> Finding {
+    let previous = rotation::previous(&settings.key_file);
+    if by_next {
+        return Wrong(
+            "the change of the encryption key was interrupted after the database had the new one".into(),
+            "start the service once: it puts the new key into its place",
+        );
+    }
+    Well(match previous.exists() {
+        true => format!("both key files are there and whole; {} goes with the next start", previous.display()),
+        false => "both key files are there and whole".into(),
+    })
+}
+
+fn key_remedy(error: &VaultError) -> &'static str {
+    match error {
+        VaultError::TooOpen(..) => {
+            "chmod 600 on it; and change it with `busybridge rotate-key` if others could read it"
+        }
+        VaultError::NotAFile(_) => "let ENCRYPTION_KEY_FILE name the file, not its directory or a device",
+        VaultError::Read(..) => "give the file to the user the service runs as: chown, chmod 600",
+        _ => "check ENCRYPTION_KEY_FILE, or put the key files back from their backup",
+    }
+}
+
+/// What the names of the database's files tell, without opening it: what is wrong and what to do.
+fn files_of(database: &Path) -> Result<(), (String, &'static str)> {
+    let wal = {
+        let mut name = database.as_os_str().to_owned();
+        name.push("-wal");
+        std::path::PathBuf::from(name)
+    };
+    let what = database.display();
+    match std::fs::metadata(database) {
+        Ok(file) if file.is_dir() => Err((format!("{what} is a directory"), "let DATABASE_PATH name a file in it")),
+        Ok(file) if !file.is_file() => Err((format!("{what} is a device"), "let DATABASE_PATH name a file")),
+        Ok(file) if file.len() > 0 => Ok(()),
+        _ if wal.exists() => Err((
+            format!("there is no database at {what}, but its log {} is there", wal.display()),
+            "put the database back beside its log, or move the log away and restore the last backup",
+        )),
+        Ok(_) => Err((format!("{what} is empty"), "restore the last backup with `busybridge restore`")),
+        Err(error) if error.kind() == ErrorKind::NotFound => match database.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() && !parent.exists() => Err((
+                format!("there is no database at {what}, nor its directory"),
+                "check DATABASE_PATH and that its disk is mounted, or restore the last backup",
+            )),
+            _ => Err((
+                format!("there is no database at {what}"),
+                "check DATABASE_PATH, or restore the last backup; a first start, without keys, makes one",
+            )),
+        },
+        Err(error) => Err((
+            format!("{what} cannot be looked at: {error}"),
+            "check DATABASE_PATH, and that the user of the service may enter its directory",
+        )),
+    }
 }
 
 fn remedy(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Missing(_) => "check DATABASE_PATH, or restore the last backup",
         StoreError::WrongKey { .. } | StoreError::Sealed { .. } => {
             "put the key files back that belong to this database"
         }
+        StoreError::OtherApplication(_) => "let DATABASE_PATH name BusyBridge's own file",
         StoreError::NewerSchema(_) => "use the newer version, or restore the backup made before the upgrade",
         StoreError::Damaged(_) | StoreError::NotADatabase(_) => {
             "restore the last good backup with `busybridge restore`"
@@ -105,17 +197,7 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
         findings.push(("database", Wrong(error.to_string(), "make room where the database lies")));
     }
     findings.push(match app.store.newest_time().await {
-        Ok(Some(newest)) if newest > app.clock.now() + DRIFT => (
-            "clock",
-            Wrong(
-                format!(
-                    "the clock is behind the database, which was written on {}",
-                    newest.format("%Y-%m-%d %H:%M UTC")
-                ),
-                "set the clock of this machine, best by NTP",
-            ),
-        ),
-        Ok(_) => ("clock", Well(format!("{}", app.clock.now().format("%Y-%m-%d %H:%M UTC")))),
+        Ok(newest) => ("clock", told_time(app.clock.now(), newest)),
         Err(error) => ("clock", Wrong(error.to_string(), "see the database")),
     });
     match app.store.organization().await {
@@ -166,6 +248,22 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
     }
 }
 
+/// Whether the clock can be right.
+fn told_time(now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Finding {
+    const TODO: &str = "set the clock of this machine, best by NTP";
+    let made = MADE.parse().unwrap_or(now);
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    match newest {
+        _ if now < made => {
+            Wrong(format!("the clock says {}, and this program was made later than that", text(now)), TODO)
+        }
+        Some(newest) if newest > now + DRIFT => {
+            Wrong(format!("the clock is behind the database, which was written on {}", text(newest)), TODO)
+        }
+        _ => Well(text(now)),
+    }
+}
+
 fn client(known: Result<bool, GoogleError>) -> Finding {
     match known {
         Ok(true) => Well("Google knows the client id and its secret".into()),
@@ -205,7 +303,8 @@ fn disk(settings: &Settings) -> Finding {
 async fn service(settings: &Settings, offline: bool) -> Finding {
     let mut answer = Vec::new();
     let told = super::serve::health(settings, &mut answer).await;
-    let held = matches!(lock::hold(&settings.database), Err(StoreError::Served(_)));
+    // Asking for a lock makes its file, which has no place beside something that is no database.
+    let held = settings.database.is_file() && matches!(lock::hold(&settings.database), Err(StoreError::Served(_)));
     match (told, held) {
         (Ok(_), true) if !offline && !is_reached(&settings.public_url).await => Wrong(
             format!("runs at {}, but {} does not lead there", settings.listen, settings.public_url),
@@ -217,7 +316,17 @@ async fn service(settings: &Settings, offline: bool) -> Finding {
             "check DATABASE_PATH and LISTEN",
         ),
         (Err(failure), true) => Wrong(failure.sentence, "look at its log; LISTEN must be the same here and there"),
-        (Err(_), false) => Well("does not run".into()),
+        (Err(_), false) => match TcpListener::bind(settings.listen) {
+            Ok(_) => Well("does not run".into()),
+            Err(error) => {
+                let todo = match error.kind() {
+                    ErrorKind::AddrInUse => "stop what listens there, or choose another port in LISTEN",
+                    ErrorKind::PermissionDenied => "choose a port above 1023 in LISTEN, and let a proxy have this one",
+                    _ => "let LISTEN name an address of this machine, or 0.0.0.0",
+                };
+                Wrong(format!("does not run, and could not listen on {}: {error}", settings.listen), todo)
+            }
+        },
     }
 }
 
@@ -262,5 +371,27 @@ async fn google(settings: &Settings, clock: &Clock) -> Finding {
             "set the clock of this machine, best by NTP",
         ),
         _ => Well("answers".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_this_program_or_behind_its_database_is_told() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let check = |now: &str, newest: Option<&str>, expect: Option<&str>| {
+            let found = told_time(at(now), newest.map(at));
+            match (&found, expect) {
+                (Well(_), None) => {}
+                (Wrong(what, todo), Some(word)) => assert!(what.contains(word) && todo.contains("NTP"), "{what}"),
+                _ => panic!("{now} {newest:?}"),
+            }
+        };
+        check("1970-01-01T00:00:10Z", None, Some("made later"));
+        check("2027-01-01T00:00:00Z", None, None);
+        check("2027-01-01T00:00:00Z", Some("2027-01-01T00:04:00Z"), None);
+        check("2027-01-01T00:00:00Z", Some("2027-01-02T00:00:00Z"), Some("behind the database"));
     }
 }

@@ -12,6 +12,7 @@ pub mod flow;
 pub mod history;
 mod mail;
 pub mod reconcile;
+mod rotate;
 mod serve;
 pub mod settings;
 mod standing;
@@ -19,13 +20,17 @@ mod standing;
 use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
 
 use clap::{Parser, Subcommand};
+use tracing::{info, warn};
 
 use crate::{
     controller::{App, Progress, Stop, accounts::Gates},
     google::{Endpoints, client::Client, oauth::OAuth},
     model::clock::Clock,
     store::{Store, StoreError},
-    vault::Vault,
+    vault::{
+        Vault,
+        rotation::{self, Settled},
+    },
 };
 use settings::Settings;
 
@@ -84,6 +89,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Puts a copy in the place of the database; verifies it first, keeps what was there, and starts paused
     Restore(backup::RestoreArguments),
+    /// Puts another encryption key in the place of the present one; stop the service first
+    RotateKey(rotate::Arguments),
     /// Looks at everything an installation rests on; one line and one remedy each
     Doctor(doctor::Arguments),
     /// Settles how mails are sent, and tries it
@@ -94,6 +101,13 @@ enum Command {
     Emulator(emulator::Arguments),
     /// Measures on this machine
     Bench(bench::Arguments),
+}
+
+/// The names of all commands.
+#[cfg(test)]
+pub fn commands() -> Vec<String> {
+    use clap::CommandFactory;
+    Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// Why a command failed: a sentence, and the exit code.
@@ -134,8 +148,12 @@ pub async fn run(
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let mut settings = match Settings::read(env) {
-        Ok(settings) => settings,
+    let (mut settings, mistakes) = match Settings::read(env) {
+        Ok(settings) => (settings, settings::misspelt(env)),
+        // The doctor tells of them beside everything else.
+        Err(wrong) if matches!(arguments.command, Some(Command::Doctor(_))) => {
+            (Settings::read_sound(env), wrong.into_iter().chain(settings::misspelt(env)).collect())
+        }
         Err(wrong) => {
             for sentence in wrong {
                 let _ = writeln!(err, "busybridge: {sentence}");
@@ -147,10 +165,13 @@ pub async fn run(
     if matches!(arguments.command, Some(Command::Demo(_))) && !env.contains_key("LOG_LEVEL") {
         settings.log_level = "error".into();
     }
-    for name in env.keys().filter(|name| name.starts_with("BUSYBRIDGE_")) {
-        let _ = writeln!(err, "busybridge: there is no setting {name}; it is passed over");
-    }
     start_log(&settings);
+    // The doctor tells of them in its report.
+    if !matches!(arguments.command, Some(Command::Doctor(_))) {
+        for mistake in &mistakes {
+            let _ = writeln!(err, "busybridge: {mistake}");
+        }
+    }
     let ending = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, out).await,
         Command::Health => serve::health(&settings, out).await,
@@ -172,7 +193,8 @@ pub async fn run(
         Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
         Command::Backup(arguments) => backup::backup(&arguments, &settings, out).await,
         Command::Restore(arguments) => backup::restore(&arguments, &settings, out).await,
-        Command::Doctor(arguments) => doctor::run(&arguments, &settings, out).await,
+        Command::RotateKey(arguments) => rotate::run(&arguments, &settings, out).await,
+        Command::Doctor(arguments) => doctor::run(&arguments, &settings, &mistakes, out).await,
         Command::Mail(arguments) => {
             mail::mail(&arguments, env.get("SMTP_PASSWORD").map(String::as_str), &settings, out).await
         }
@@ -202,9 +224,55 @@ fn start_log(settings: &Settings) {
 /// Opens what an installed service has: keys, database, Google.
 async fn open(settings: &Settings, clock: Clock) -> Result<App, Failure> {
     is_a_file(settings)?;
-    let vault = Arc::new(load_keys(settings)?);
-    let store = Store::open_existing(&settings.database, vault.clone(), clock.clone()).await.map_err(store_failure)?;
+    let Opened { vault, store, .. } = open_database(settings, clock.clone()).await?;
     assemble(settings, store, vault, clock)
+}
+
+/// A database, and the keys that it belongs to.
+struct Opened {
+    vault: Arc<Vault>,
+    store: Store,
+    /// The encryption key is the new one of a rotation that has not come to its end.
+    by_next: bool,
+}
+
+impl Opened {
+    /// Settles what is left of a rotation. For whoever holds the database alone.
+    fn settle(&self, settings: &Settings) {
+        match rotation::settle(&settings.key_file, self.by_next) {
+            Ok(Settled::Clean) => {}
+            Ok(Settled::Finished) => info!("a change of the encryption key was interrupted; it is finished now"),
+            Ok(Settled::Cleared) => info!("what was left of a change of the encryption key is removed"),
+            // The directory may be read-only for the service, and what is there does no harm.
+            Err(error) => warn!("what is left of a change of the encryption key stays: {error}"),
+        }
+    }
+}
+
+/// Opens the database with the key that it belongs to.
+async fn open_database(settings: &Settings, clock: Clock) -> Result<Opened, Failure> {
+    open_with(load_keys(settings)?, settings, clock).await.map_err(store_failure)
+}
+
+/// Opens the database with these keys, or with the new key of a rotation that has not come to its end.
+async fn open_with(vault: Vault, settings: &Settings, clock: Clock) -> Result<Opened, StoreError> {
+    let keys = &settings.key_file;
+    let vault = Arc::new(vault);
+    let mut refused = match Store::open_existing(&settings.database, vault.clone(), clock.clone()).await {
+        Ok(store) => return Ok(Opened { vault, store, by_next: false }),
+        Err(error) => error,
+    };
+    if matches!(refused, StoreError::WrongKey { file: "encryption.key" }) {
+        // The present key once more, because a rotation may have come to its end meanwhile.
+        for (vault, by_next) in [(rotation::load_next(keys), true), (Vault::load(keys).ok(), false)] {
+            let Some(vault) = vault.map(Arc::new) else { continue };
+            match Store::open_existing(&settings.database, vault.clone(), clock.clone()).await {
+                Ok(store) => return Ok(Opened { vault, store, by_next }),
+                Err(error) => refused = error,
+            }
+        }
+    }
+    Err(refused)
 }
 
 /// The keys of this installation.
@@ -230,7 +298,7 @@ fn store_failure(error: StoreError) -> Failure {
         StoreError::Missing(_)
         | StoreError::File(..)
         | StoreError::NotADatabase(_)
-        | StoreError::AnotherProgram(_)
+        | StoreError::OtherApplication(_)
         | StoreError::NewerSchema(_)
         | StoreError::Migration(_)
         | StoreError::Damaged(_) => 4,
@@ -239,9 +307,10 @@ fn store_failure(error: StoreError) -> Failure {
     };
     // What a path is about names the variable that says it.
     let sentence = match &error {
-        StoreError::Missing(_) | StoreError::File(..) | StoreError::NotADatabase(_) | StoreError::AnotherProgram(_) => {
-            format!("DATABASE_PATH: {error}")
-        }
+        StoreError::Missing(_)
+        | StoreError::File(..)
+        | StoreError::NotADatabase(_)
+        | StoreError::OtherApplication(_) => format!("DATABASE_PATH: {error}"),
         _ => error.to_string(),
     };
     Failure { code, sentence }

@@ -5,7 +5,7 @@ use std::{future::Future, io::Write, net::SocketAddr, path::PathBuf, sync::Arc, 
 use tokio::signal;
 use tracing::info;
 
-use super::{Ending, Failure, assemble, is_a_file, open, settings::Settings, store_failure};
+use super::{Ending, Failure, assemble, is_a_file, open_database, settings::Settings, store_failure};
 use crate::{
     controller::{
         App,
@@ -43,7 +43,7 @@ pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending 
         // Before there are keys, which without their database would be no first start.
         store::can_be_made(&settings.database).map_err(store_failure)?;
     }
-    let app = if fresh { begin(settings).await? } else { open(settings, Clock::system()).await? };
+    let app = if fresh { begin(settings).await? } else { again(settings).await? };
     if held.is_none() {
         held = Some(lock::hold(&settings.database).map_err(store_failure)?);
     }
@@ -72,6 +72,13 @@ async fn begin(settings: &Settings) -> Result<App, Failure> {
     let store = Store::open(&settings.database, vault.clone(), Clock::system()).await.map_err(store_failure)?;
     info!("keys and database are made");
     assemble(settings, store, vault, Clock::system())
+}
+
+/// Any other start.
+async fn again(settings: &Settings) -> Result<App, Failure> {
+    let opened = open_database(settings, Clock::system()).await?;
+    opened.settle(settings);
+    assemble(settings, opened.store, opened.vault, Clock::system())
 }
 
 /// The service at the settings' address, until `end`. `begun` is told where it listens.

@@ -39,7 +39,55 @@ pub struct Settings {
     pub client: Option<(String, Secret<String>)>,
 }
 
+/// Every variable that is read, the mail server's password included.
+pub const VARIABLES: [&str; 15] = [
+    "DATABASE_PATH",
+    "ENCRYPTION_KEY_FILE",
+    "PUBLIC_URL",
+    "LISTEN",
+    "ENABLE_WEBHOOKS",
+    "TZ",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "MANAGED_EVENT_PREFIX",
+    "TRUSTED_PROXIES",
+    "GOOGLE_CLIENT_ID",
+    "GOOGLE_CLIENT_SECRET",
+    "GOOGLE_ISSUER_URL",
+    "GOOGLE_CALENDAR_API_URL",
+    "SMTP_PASSWORD",
+];
+
+/// Variables that are not read, although somebody may think so: a sentence for each.
+pub fn misspelt(env: &BTreeMap<String, String>) -> Vec<String> {
+    let unknown = env.keys().filter(|name| !VARIABLES.contains(&name.as_str()));
+    let told = unknown.filter_map(|name| {
+        let meant = name.strip_prefix("BUSYBRIDGE_").unwrap_or(name);
+        // Short names are too near to anything.
+        let near = |known: &&&str| known.len() > 6 && strsim::levenshtein(meant, known) <= 2 || **known == meant;
+        match VARIABLES.iter().find(near) {
+            Some(known) => Some(format!("{name} is not read; the variable is called {known}")),
+            None if meant != name => Some(format!("{name} is not read; there is no such variable")),
+            None => None,
+        }
+    });
+    told.collect()
+}
+
 impl Settings {
+    /// Those that are right, with the defaults for those that are not.
+    pub fn read_sound(env: &BTreeMap<String, String>) -> Self {
+        let mut sound = env.clone();
+        loop {
+            let wrong = match Settings::read(&sound) {
+                Ok(settings) => return settings,
+                Err(wrong) => wrong,
+            };
+            // A sentence names its variable.
+            sound.retain(|name, _| !wrong.iter().any(|sentence| sentence.split(' ').any(|word| word == name)));
+        }
+    }
+
     /// Reads the variables.
     ///
     /// # Errors
@@ -79,7 +127,7 @@ impl Settings {
                 wrong.push("PUBLIC_URL must be a bare address without path, query or user name".into());
             }
             if public.port() == Some(0) || public.host_str().is_some_and(|host| host.contains('*')) {
-                wrong.push("PUBLIC_URL must name one host and a port at which it is reached".into());
+                wrong.push("PUBLIC_URL must be one address at which people reach the service".into());
             }
         }
         if let (Some(issuer), Some(api)) = (&issuer, &api)
@@ -192,8 +240,31 @@ mod tests {
             read(&[("LOG_LEVEL", "verbose"), ("PUBLIC_URL", "http://example.com/x"), ("GOOGLE_ISSUER_URL", "ftp://x")])
                 .unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
+        assert_eq!(read(&[("GOOGLE_ISSUER_URL", "https://idp.example")]).unwrap_err().len(), 1);
         for name in ["LOG_LEVEL", "PUBLIC_URL", "GOOGLE_ISSUER_URL"] {
             assert!(wrong.iter().any(|w| w.starts_with(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_right_is_read_beside_what_is_not() {
+        let env = [("LOG_LEVEL", "verbose"), ("DATABASE_PATH", "a.db"), ("GOOGLE_ISSUER_URL", "https://idp.example")];
+        let settings = Settings::read_sound(&env.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        assert_eq!((settings.log_level.as_str(), settings.database), ("info", PathBuf::from("a.db")));
+    }
+
+    #[test]
+    fn a_variable_that_is_not_read_is_told() {
+        let check = |name: &str, word: Option<&str>| {
+            let told = misspelt(&[(name.to_owned(), "x".to_owned())].into());
+            assert_eq!(told.len(), usize::from(word.is_some()), "{told:?}");
+            assert!(told.iter().all(|told| told.contains(name) && told.contains(word.unwrap())), "{told:?}");
+        };
+        check("DATABSE_PATH", Some("DATABASE_PATH"));
+        check("BUSYBRIDGE_TZ", Some("called TZ"));
+        check("BUSYBRIDGE_COLOUR", Some("no such variable"));
+        check("HOME", None);
+        check("LISTEN_FDS", None);
+        check("TRUSTED_PROXIES", None);
     }
 }

@@ -26,6 +26,7 @@ pub mod observe;
 pub mod preview;
 pub mod purge;
 pub mod queue;
+pub mod rotation;
 pub mod service;
 pub mod settle;
 pub mod setup;

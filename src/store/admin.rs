@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::{Attempt, Store, StoreError, instant, stamp};
+use super::{Attempt, Store, StoreError, instant, keys, stamp};
 use crate::model::id::UserId;
 
 /// The installation in figures.
@@ -111,7 +111,8 @@ impl Store {
             let statement = sqlx::AssertSqlSafe(format!("DELETE FROM \"{table}\""));
             sqlx::query(statement).execute(&mut *transaction).await.when("forgetting everything")?;
         }
-        sqlx::query("DELETE FROM settings WHERE key NOT LIKE 'key_check.%'")
+        sqlx::query("DELETE FROM settings WHERE key NOT LIKE ? || '%'")
+            .bind(keys::KEPT)
             .execute(&mut *transaction)
             .await
             .when("forgetting everything")?;

@@ -153,9 +153,9 @@ impl Store {
             )
             .bind(row)
             .bind(kind.word())
-            .bind(self.vault.seal(&place("recipient_email_encrypted"), recipient.as_bytes()))
-            .bind(self.vault.seal(&place("subject_encrypted"), subject.as_bytes()))
-            .bind(self.vault.seal(&place("body_encrypted"), &body))
+            .bind(self.data_key.seal(&place("recipient_email_encrypted"), recipient.as_bytes()))
+            .bind(self.data_key.seal(&place("subject_encrypted"), subject.as_bytes()))
+            .bind(self.data_key.seal(&place("body_encrypted"), &body))
             .bind(self.now())
             .execute(&mut **transaction)
             .await

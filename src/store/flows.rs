@@ -14,7 +14,7 @@ use crate::{
         id::{CalendarId, UserId},
         item::Face,
     },
-    vault::{Place, Vault},
+    vault::{DataKey, Place},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Store {
         .bind(source.as_str())
         .bind(target.as_str())
         .bind(face.map(Face::word))
-        .bind(self.vault.seal(&place, &json))
+        .bind(self.data_key.seal(&place, &json))
         .bind(self.now())
         .execute(&mut *transaction)
         .await
@@ -105,7 +105,7 @@ impl Store {
 /// The declared flows of a user, in a transaction of the caller's.
 pub(super) async fn all(
     connection: &mut SqliteConnection,
-    vault: &Vault,
+    data_key: &DataKey,
     user: UserId,
 ) -> Result<Vec<CustomFlow>, StoreError> {
     let rows: Vec<(String, String, Option<String>, Vec<u8>)> = sqlx::query_as(
@@ -122,7 +122,8 @@ pub(super) async fn all(
             let row = row_name(user, &source, &target);
             let place = Place { table: TABLE, column: "rules_encrypted", row: &row };
             let format = || StoreError::Format { table: TABLE };
-            let stored: Stored = serde_json::from_slice(&open_sealed(vault, &place, &sealed)?).map_err(|_| format())?;
+            let stored: Stored =
+                serde_json::from_slice(&open_sealed(data_key, &place, &sealed)?).map_err(|_| format())?;
             let (filter, shape) = rules(stored).ok_or_else(format)?;
             let face = match face {
                 Some(word) => Some(Face::from_word(&word).ok_or_else(format)?),

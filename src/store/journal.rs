@@ -61,7 +61,7 @@ impl Store {
         .when("writing a plan down")?;
         let row = number.to_string();
         let place = Place { table: "plans", column: "plan_encrypted", row: &row };
-        let head = self.vault.seal(&place, head_json(plan, true).to_string().as_bytes());
+        let head = self.data_key.seal(&place, head_json(plan, true).to_string().as_bytes());
         sqlx::query("UPDATE plans SET plan_encrypted = ? WHERE id = ?")
             .bind(head)
             .bind(number)
@@ -75,7 +75,7 @@ impl Store {
             .map(|(n, step)| {
                 let row = format!("{number}/{n}");
                 let place = Place { table: "plan_steps", column: "step_encrypted", row: &row };
-                let sealed = self.vault.seal(&place, step_json(step, true).to_string().as_bytes());
+                let sealed = self.data_key.seal(&place, step_json(step, true).to_string().as_bytes());
                 json!({
                     "n": n,
                     "action": step.action.word(),
@@ -115,7 +115,8 @@ impl Store {
                 };
                 let row = format!("{plan}/{n}");
                 let place = Place { table: "plan_steps", column: "message_encrypted", row: &row };
-                let message = message.map(|m| data_encoding::HEXLOWER.encode(&self.vault.seal(&place, m.as_bytes())));
+                let message =
+                    message.map(|m| data_encoding::HEXLOWER.encode(&self.data_key.seal(&place, m.as_bytes())));
                 json!({"n": n, "outcome": word, "reason": reason, "message": message})
             })
             .collect();
@@ -153,7 +154,7 @@ impl Store {
         )
         .bind(plan)
         .bind(i64::try_from(step).unwrap_or(i64::MAX))
-        .bind(self.vault.seal(&place, json.as_bytes()))
+        .bind(self.data_key.seal(&place, json.as_bytes()))
         .bind(self.now())
         .execute(&mut **transaction)
         .await
@@ -231,7 +232,7 @@ impl Store {
 
     fn open_json(&self, column: &'static str, row: &str, sealed: &[u8]) -> Result<Value, StoreError> {
         let place = Place { table: "plan_steps", column, row };
-        let bytes = open_sealed(&self.vault, &place, sealed)?;
+        let bytes = open_sealed(&self.data_key, &place, sealed)?;
         serde_json::from_slice(&bytes).map_err(|_| StoreError::Format { table: "plan_steps" })
     }
 

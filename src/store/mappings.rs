@@ -15,7 +15,7 @@ use crate::{
         mapping::{Mapping, Memory},
         plan::Effect,
     },
-    vault::{Place, Vault},
+    vault::{DataKey, Place},
 };
 
 /// An item and what is to be remembered of it; none: nothing more.
@@ -82,7 +82,7 @@ impl Store {
     #[cfg(test)]
     pub async fn mappings(&self, user: UserId) -> Result<BTreeMap<ItemKey, Mapping>, StoreError> {
         let mut connection = self.reader.acquire().await.when("reading what is remembered")?;
-        all(&mut connection, &self.vault, user).await
+        all(&mut connection, &self.data_key, user).await
     }
 
     async fn note(
@@ -111,7 +111,7 @@ impl Store {
         };
         let row = row_name(user, key);
         let place = Place { table: TABLE, column: "digests_encrypted", row: &row };
-        let digests = self.vault.seal(&place, &[applied.to_bytes(), shown.to_bytes()].concat());
+        let digests = self.data_key.seal(&place, &[applied.to_bytes(), shown.to_bytes()].concat());
         let restored: Vec<String> = restored.iter().map(|at| stamp(*at)).collect();
         sqlx::query(
             "INSERT INTO event_mappings (user_id, target_google_calendar_id, origin_google_calendar_id, origin_event_id,
@@ -145,7 +145,7 @@ impl Store {
 /// All that is remembered for a user, in a transaction of the caller's.
 pub(super) async fn all(
     connection: &mut SqliteConnection,
-    vault: &Vault,
+    data_key: &DataKey,
     user: UserId,
 ) -> Result<BTreeMap<ItemKey, Mapping>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
@@ -177,7 +177,7 @@ pub(super) async fn all(
                 .ok_or_else(format)?;
             let name = row_name(user, &key);
             let place = Place { table: TABLE, column: "digests_encrypted", row: &name };
-            let digests = open_sealed(vault, &place, &digests_encrypted)?;
+            let digests = open_sealed(data_key, &place, &digests_encrypted)?;
             let (applied, shown) = digests.split_at_checked(Digest::LENGTH).ok_or_else(format)?;
             let digest = |bytes: &[u8]| Digest::from_bytes(bytes).ok_or_else(format);
             let restored: Vec<String> = serde_json::from_str(&restored_at).map_err(|_| format())?;

@@ -172,7 +172,7 @@ impl Store {
                     let mut json = row_of(event.id.as_str(), event.series.as_ref(), owner);
                     json["updated"] = json!(event.updated);
                     json["etag"] = json!(event.etag.as_str());
-                    json["event"] = json!(hex(&self.vault.seal(&place, &stored::to_bytes(event))));
+                    json["event"] = json!(hex(&self.data_key.seal(&place, &stored::to_bytes(event))));
                     living.push(json);
                 }
                 Change::Gone { id, series, etag: _, told } if old.is_none_or(|old| old.state != "tombstone") => {

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //!
-//! * what events say and all secrets are sealed by the vault, each bound to its row; ids, times and flags are plain;
+//! * what events say and all secrets are sealed by the data key ([`keys`]), each bound to its row; ids, times and flags are plain;
 //! * the mirror and its cursor change in one transaction, and only onward from the cursor the listing began with;
 //! * a row of the mirror never goes back to an older version; while its calendar is connected only a tombstone is ever forgotten, a
 //!   month after, and when nothing refers to it ([`retention`]);
@@ -20,6 +20,7 @@ mod flows;
 mod history;
 mod jobs;
 pub mod journal;
+mod keys;
 pub mod lock;
 pub mod log;
 pub mod mappings;
@@ -55,7 +56,7 @@ use sqlx::{
 
 use crate::{
     model::{clock::Clock, secret::Secret},
-    vault::{Place, Vault, VaultError},
+    vault::{DataKey, Place, Vault, VaultError},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -71,8 +72,8 @@ pub enum StoreError {
     File(PathBuf, #[source] io::Error),
     #[error("{0} is not an SQLite database. Check the path; the file is left as it is")]
     NotADatabase(PathBuf),
-    #[error("{0} is the database of another program. Check the path; the file is left as it is")]
-    AnotherProgram(PathBuf),
+    #[error("{0} is the database of another application. Check the path; the file is left as it is")]
+    OtherApplication(PathBuf),
     #[error(
         "the database belongs to another {file}. Put back the key file that was in use when it was last opened; nothing \
          was changed"
@@ -151,6 +152,7 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     vault: Arc<Vault>,
+    data_key: DataKey,
     clock: Clock,
     path: PathBuf,
     /// Bytes that have to be free on the disk.
@@ -192,18 +194,21 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
             .row_buffer_size(1000);
-        refuse_other_programs(&options, path).await?;
+        refuse_other_applications(options.clone().read_only(true), path).await?;
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
-        if let Err(error) = prepare(&writer, path, &vault, &clock).await {
-            writer.close().await;
-            return Err(error);
-        }
+        let data_key = match prepare(&writer, path, &vault, &clock).await {
+            Ok(data_key) => data_key,
+            Err(error) => {
+                writer.close().await;
+                return Err(error);
+            }
+        };
         let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
         let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
         let spare = Arc::new(AtomicU64::new(upkeep::ROOM));
-        Ok(Store { writer, reader, vault, clock, path: path.to_owned(), spare })
+        Ok(Store { writer, reader, vault, data_key, clock, path: path.to_owned(), spare })
     }
 
     /// Lets all connections go; the write-ahead log is then merged into the file.
@@ -234,11 +239,11 @@ impl Store {
     }
 
     fn seal(&self, place: &Place, secret: &Secret<String>) -> Vec<u8> {
-        self.vault.seal(place, secret.reveal().as_bytes())
+        self.data_key.seal(place, secret.reveal().as_bytes())
     }
 
     fn open_text(&self, place: &Place, sealed: &[u8]) -> Result<Secret<String>, StoreError> {
-        let plain = open_sealed(&self.vault, place, sealed)?;
+        let plain = open_sealed(&self.data_key, place, sealed)?;
         String::from_utf8(plain).map(Secret::new).map_err(|_| StoreError::Format { table: place.table })
     }
 }
@@ -255,8 +260,8 @@ pub fn read_stored(bytes: &[u8]) -> Option<crate::model::event::Event> {
     stored::from_bytes(bytes)
 }
 
-fn open_sealed(vault: &Vault, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-    vault.open(place, sealed).map_err(|source| StoreError::Sealed { table: place.table, source })
+fn open_sealed(key: &DataKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    key.open(place, sealed).map_err(|source| StoreError::Sealed { table: place.table, source })
 }
 
 /// Whether a database could be made here. Nothing is left but its directory.
@@ -296,7 +301,7 @@ fn begins_as_database(path: &Path) -> io::Result<bool> {
 }
 
 /// Everything that must hold before the database is used. Nothing is changed before key and soundness are certain.
-async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -> Result<(), StoreError> {
+async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -> Result<DataKey, StoreError> {
     let mut connection = pool.acquire().await.when("opening the database")?;
     let connection: &mut SqliteConnection = &mut connection;
     let (journal, synchronous): (String, i64) =
@@ -313,27 +318,32 @@ async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -
     if verdict != "ok" {
         return Err(StoreError::Damaged(verdict));
     }
-    settings::refuse_other_keys(connection, &vault.key_check()).await?;
+    keys::refuse_other_keys(connection, &vault.key_check()).await?;
     keep_before_upgrade(connection, path).await?;
     MIGRATIONS.run(&mut *connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(step) => StoreError::NewerSchema(step),
         error => StoreError::Migration(error),
     })?;
-    settings::remember_keys(connection, &vault.key_check(), &stamp(clock.now())).await
+    keys::unlock(connection, vault, &stamp(clock.now())).await
 }
 
-/// A database that holds tables, and not a list of our steps, is another program's. Looked at without writing: already how we write
-/// would be noted in the file.
-async fn refuse_other_programs(options: &SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
-    let mut connection =
-        options.clone().read_only(true).connect().await.when("opening the database to see whose it is")?;
-    let counted = sqlx::query_as("SELECT count(*), coalesce(sum(name = '_sqlx_migrations'), 0) FROM sqlite_schema")
-        .fetch_one(&mut connection)
-        .await
-        .when("looking whose it is");
-    connection.close().await.when("closing the database again")?;
-    let (tables, lists): (i64, i64) = counted?;
-    if tables == 0 || lists > 0 { Ok(()) } else { Err(StoreError::AnotherProgram(path.to_owned())) }
+/// Refuses a database that has tables, and none of ours. It is asked without writing, because the way in which a database is written is
+/// noted in its file.
+async fn refuse_other_applications(reading: SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
+    let mut connection = reading.connect().await.when("opening the database to look at it")?;
+    let found: Result<(i64, i64, i64), StoreError> = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations'), count(*) FILTER (WHERE name = 'organization')
+         FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .when("looking for its schema");
+    connection.close().await.when("closing the database that was looked at")?;
+    // A first start may have died between its migrations, the first of which makes the organization's table.
+    match found? {
+        (0, ..) | (1, 1, 0) | (_, 1, 1) => Ok(()),
+        _ => Err(StoreError::OtherApplication(path.to_owned())),
+    }
 }
 
 /// Keeps a copy of a database of an older schema beside it before it is brought to this version's.

@@ -92,7 +92,7 @@ impl Store {
                  updated_at = excluded.updated_at",
         )
         .bind(domain)
-        .bind(self.vault.seal(&CLIENT_ID, client_id.as_bytes()))
+        .bind(self.data_key.seal(&CLIENT_ID, client_id.as_bytes()))
         .bind(self.seal(&CLIENT_SECRET, client_secret))
         .bind(self.now())
         .execute(connection)

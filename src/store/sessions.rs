@@ -186,7 +186,7 @@ impl Store {
         .bind(hash(browser))
         .bind(purpose.word())
         .bind(purpose.user())
-        .bind(self.vault.seal(&place, text.as_bytes()))
+        .bind(self.data_key.seal(&place, text.as_bytes()))
         .bind(self.now())
         .execute(&mut *transaction)
         .await

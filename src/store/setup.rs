@@ -149,7 +149,7 @@ impl Store {
              ON CONFLICT (key) DO UPDATE SET value_encrypted = excluded.value_encrypted, updated_at = excluded.updated_at",
         )
         .bind(DRAFT)
-        .bind(self.vault.seal(&PLACE, text.as_bytes()))
+        .bind(self.data_key.seal(&PLACE, text.as_bytes()))
         .bind(self.now())
         .execute(&self.writer)
         .await

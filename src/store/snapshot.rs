@@ -100,11 +100,11 @@ impl Store {
             }
         }
         drop(rows);
-        let mappings = mappings::all(&mut transaction, &self.vault, user).await?;
-        let refusals = wishes::refusals(&mut transaction, &self.vault, user).await?;
+        let mappings = mappings::all(&mut transaction, &self.data_key, user).await?;
+        let refusals = wishes::refusals(&mut transaction, &self.data_key, user).await?;
         let now = self.clock.now();
         let approved = wishes::approved(&mut transaction, user, now).await?;
-        let flows = flows::all(&mut transaction, &self.vault, user).await?;
+        let flows = flows::all(&mut transaction, &self.data_key, user).await?;
         transaction.commit().await.when("reading the mirror")?;
         Ok(Snapshot {
             user,
@@ -128,7 +128,7 @@ impl Store {
         let Some(sealed) = &row.event_encrypted else { return Ok(None) };
         let name = format!("{}/{}", row.client_calendar_id, row.event_id);
         let place = Place { table: TABLE, column: "event_encrypted", row: &name };
-        let bytes = open_sealed(&self.vault, &place, sealed)?;
+        let bytes = open_sealed(&self.data_key, &place, sealed)?;
         stored::from_bytes(&bytes).map(Some).ok_or(StoreError::Format { table: TABLE })
     }
 }

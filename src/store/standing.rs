@@ -422,7 +422,7 @@ impl Store {
         let row = number.to_string();
         let place = Place { table: "left_behind", column: "what_encrypted", row: &row };
         sqlx::query("UPDATE left_behind SET what_encrypted = ? WHERE id = ?")
-            .bind(self.vault.seal(&place, what.to_string().as_bytes()))
+            .bind(self.data_key.seal(&place, what.to_string().as_bytes()))
             .bind(number)
             .execute(&mut **transaction)
             .await
@@ -443,7 +443,7 @@ impl Store {
                 let place = Place { table: "left_behind", column: "what_encrypted", row: &row };
                 let format = || StoreError::Format { table: "left_behind" };
                 let what: serde_json::Value =
-                    serde_json::from_slice(&open_sealed(&self.vault, &place, &sealed)?).map_err(|_| format())?;
+                    serde_json::from_slice(&open_sealed(&self.data_key, &place, &sealed)?).map_err(|_| format())?;
                 let text = |name: &str| what[name].as_str().map(str::to_owned).ok_or_else(format);
                 let events = what["events"].as_array().ok_or_else(format)?;
                 Ok(LeftBehind {

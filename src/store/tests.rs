@@ -929,7 +929,7 @@ async fn what_was_written_down_is_what_plan_json_prints_with_titles() {
     let number = desk.store.record_plan(&plan, None).await.unwrap();
     let open = |table, column, row: &str, sealed: &[u8]| -> Value {
         let place = crate::vault::Place { table, column, row };
-        serde_json::from_slice(&vault().open(&place, sealed).unwrap()).unwrap()
+        serde_json::from_slice(&desk.store.data_key.open(&place, sealed).unwrap()).unwrap()
     };
     let head: Vec<u8> =
         sqlx::query_scalar("SELECT plan_encrypted FROM plans").fetch_one(&desk.store.reader).await.unwrap();

@@ -17,7 +17,7 @@ use crate::{
         item::ItemKey,
         mapping::Refusal,
     },
-    vault::{Place, Vault},
+    vault::{DataKey, Place},
 };
 
 const TABLE: &str = "refusals";
@@ -63,10 +63,10 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await
         .when("looking for a refusal")?;
-        let sealed = self.vault.seal(&place, &asked.to_bytes());
+        let sealed = self.data_key.seal(&place, &asked.to_bytes());
         let tries = match before {
             // Another question begins to count anew.
-            Some((old, tries)) if open_sealed(&self.vault, &place, &old)? == asked.to_bytes() => tries + 1,
+            Some((old, tries)) if open_sealed(&self.data_key, &place, &old)? == asked.to_bytes() => tries + 1,
             _ => 1,
         };
         let now = self.clock.now();
@@ -136,7 +136,7 @@ pub(super) async fn approved(
 /// What Google would not take for a user, in a transaction of the caller's.
 pub(super) async fn refusals(
     connection: &mut SqliteConnection,
-    vault: &Vault,
+    data_key: &DataKey,
     user: UserId,
 ) -> Result<BTreeMap<ItemKey, Refusal>, StoreError> {
     type Row = (String, String, String, String, Vec<u8>, u32, String);
@@ -155,7 +155,7 @@ pub(super) async fn refusals(
             let key = key_of(target, calendar, event, &slot).ok_or_else(format)?;
             let row = row_name(user, &key);
             let place = Place { table: TABLE, column: "asked_encrypted", row: &row };
-            let asked = Digest::from_bytes(&open_sealed(vault, &place, &sealed)?).ok_or_else(format)?;
+            let asked = Digest::from_bytes(&open_sealed(data_key, &place, &sealed)?).ok_or_else(format)?;
             Ok((key, Refusal { asked, tries, until: instant(TABLE, &again)? }))
         })
         .collect()

@@ -1,5 +1,6 @@
 //! Everything the product promises, tried.
 
+mod broken;
 mod browser;
 mod cli;
 mod client;
@@ -13,6 +14,8 @@ mod operator;
 mod oracle;
 mod planner;
 mod power;
+mod readme;
+mod rotation;
 mod rules;
 mod samples;
 mod scenario;
@@ -20,6 +23,7 @@ mod service;
 mod stage;
 mod supply;
 mod tidy;
+mod upgrade;
 mod upkeep;
 mod web;
 mod world;

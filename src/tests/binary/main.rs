@@ -5,6 +5,7 @@
 
 mod kills;
 mod power;
+mod rotation;
 mod signals;
 
 use std::{

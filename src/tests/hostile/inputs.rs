@@ -171,7 +171,7 @@ async fn another_programs_database_and_a_log_without_its_database_are_left_as_th
     for args in [&["serve"][..], &["plan", "--all", "--offline"], &["backup", &kept.path("copy.db")]] {
         let ran = with(&kept, args, &[("DATABASE_PATH", &other)]).await;
         assert_eq!((ran.code, ran.err.lines().count()), (4, 1), "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("another program") && ran.err.contains("DATABASE_PATH"), "{}", ran.err);
+        assert!(ran.err.contains("another application") && ran.err.contains("DATABASE_PATH"), "{}", ran.err);
         assert!(fs::read(&other).unwrap() == before, "{args:?} changed it");
     }
     let ran = kept.run(&["restore", &other]).await;
