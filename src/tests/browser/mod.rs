@@ -3,6 +3,7 @@
 
 mod journeys;
 mod looks;
+mod pictures;
 
 use std::{
     io::{BufRead, BufReader, Write},
