@@ -194,7 +194,11 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
         Err(error) => ("database", Wrong(error.to_string(), remedy(&error))),
     });
     if let Err(error) = app.store.ensure_room().await {
-        findings.push(("database", Wrong(error.to_string(), "make room where the database lies")));
+        let todo = match &error {
+            StoreError::NoRoom | StoreError::DiskFull(_) => "make room where the database lies",
+            _ => remedy(&error),
+        };
+        findings.push(("database", Wrong(error.to_string(), todo)));
     }
     findings.push(match app.store.newest_time().await {
         Ok(newest) => ("clock", told_time(app.clock.now(), newest)),
