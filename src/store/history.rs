@@ -40,7 +40,8 @@ impl Store {
         .await
         .when("reading the steps of a plan of the past")?;
         let row = number.to_string();
-        let head = open_sealed(&self.vault, &Place { table: "plans", column: "plan_encrypted", row: &row }, &sealed)?;
+        let head =
+            open_sealed(&self.data_key, &Place { table: "plans", column: "plan_encrypted", row: &row }, &sealed)?;
         let format = || StoreError::Format { table: "plans" };
         let head: Value = serde_json::from_slice(&head).map_err(|_| format())?;
         let steps = rows.into_iter().map(|row| self.past_step(number, row)).collect::<Result<_, _>>()?;
@@ -73,8 +74,9 @@ impl Store {
     fn past_step(&self, plan: i64, row: Row) -> Result<PastStep, StoreError> {
         let (number, sealed, outcome, why, message) = row;
         let row = format!("{plan}/{number}");
-        let open =
-            |column, sealed: &[u8]| open_sealed(&self.vault, &Place { table: "plan_steps", column, row: &row }, sealed);
+        let open = |column, sealed: &[u8]| {
+            open_sealed(&self.data_key, &Place { table: "plan_steps", column, row: &row }, sealed)
+        };
         let format = || StoreError::Format { table: "plan_steps" };
         let json: Value = serde_json::from_slice(&open("step_encrypted", &sealed)?).map_err(|_| format())?;
         let message = message.map(|sealed| open("message_encrypted", &sealed)).transpose()?;

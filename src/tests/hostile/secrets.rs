@@ -106,8 +106,11 @@ fn place(row: &str) -> Place<'_> {
 
 #[test]
 fn what_is_sealed_opens_whole_and_in_its_own_place() {
-    let vault = Vault::from_keys([1; 32], [2; 32]);
-    let other = Vault::from_keys([9; 32], [2; 32]);
+    let of = |key| {
+        let vault = Vault::from_keys([key; 32], [2; 32]);
+        vault.data_key(&vault.new_data_key().unwrap()).unwrap()
+    };
+    let (vault, other) = (of(1), of(9));
     let alteration = vec((any::<u16>(), any::<u8>()), 0..3);
     holds(
         (vec(any::<u8>(), 0..80), name(), name(), alteration, any::<u16>()),
