@@ -80,6 +80,7 @@ mod mail;
 mod model;
 mod pages;
 mod planner;
+mod simulation;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod mail;
 pub mod reconcile;
 mod rotate;
 mod serve;
+mod simulate;
 pub mod settings;
 mod standing;
 
@@ -101,6 +102,8 @@ enum Command {
     Emulator(emulator::Arguments),
     /// Measures on this machine
     Bench(bench::Arguments),
+    /// Lives through simulated worlds in which everything goes wrong, and says what must not have happened
+    Simulate(simulate::Arguments),
 }
 
 /// The names of all commands.
@@ -201,6 +204,8 @@ pub async fn run(
         Command::Alerts(arguments) => mail::alerts(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, &settings, out).await,
+        // Each world has a runtime of its own.
+        Command::Simulate(arguments) => tokio::task::block_in_place(|| simulate::run(&arguments, out)),
     };
     match ending {
         Ok(code) => code,

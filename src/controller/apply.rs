@@ -62,7 +62,11 @@ pub async fn apply(
         let row = rows.iter().find(|row| row.number == *number).expect("grouped by the numbers of these rows");
         Target { app, user, snapshot, row, journal, done: &done, total }.carry_out(steps)
     });
-    for (n, outcome) in try_join_all(targets).await?.into_iter().flatten() {
+    let done_by_target = match app.google.at_once() {
+        1 => super::in_turn(targets).await.into_iter().collect::<Result<Vec<_>, _>>()?,
+        _ => try_join_all(targets).await?,
+    };
+    for (n, outcome) in done_by_target.into_iter().flatten() {
         outcomes[n] = outcome;
     }
     // What was carried out is written down already, each with its effect.

@@ -50,6 +50,15 @@ use crate::{
     vault::Vault,
 };
 
+/// Waits for one after the other.
+async fn in_turn<F: Future>(work: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut done = Vec::new();
+    for one in work {
+        done.push(one.await);
+    }
+    done
+}
+
 /// Told how far a long piece of work is: steps done, steps in all.
 pub type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 

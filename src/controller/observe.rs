@@ -115,7 +115,11 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
         };
         Ok((row.number, freshness, false, row.cursor.clone()))
     });
-    let readings = join_all(readings).await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
+    let readings = match app.google.at_once() {
+        1 => super::in_turn(readings).await,
+        _ => join_all(readings).await,
+    };
+    let readings = readings.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
     let freshness = readings.iter().map(|(number, freshness, ..)| (*number, *freshness)).collect();
     let news = readings.iter().filter(|(_, _, news, _)| *news).map(|(number, ..)| *number).collect();
     let after = readings.into_iter().map(|(number, .., cursor)| (number, cursor)).collect();
@@ -258,7 +262,7 @@ async fn prove_suspects(
     let mut learnt = false;
     let answers: Vec<_> = stream::iter(suspects)
         .map(|event| async move { (event.clone(), ask(app, row, access, &event).await) })
-        .buffer_unordered(PROOFS_AT_ONCE)
+        .buffer_unordered(PROOFS_AT_ONCE.min(app.google.at_once()))
         .collect()
         .await;
     for (event, answer) in answers {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 /// What happens to exceptions when the master's start moves (checklist C14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "tests set what the checklist leaves open"))]
 pub enum ExceptionShift {
     /// Kept under their old slot, no longer masking an instance.
     Orphan,
@@ -98,7 +97,6 @@ pub struct Settings {
 impl Settings {
     /// Everything at once that a program has to survive without coming to another result: pages in any order, short, empty or with
     /// things twice; tombstones that say little or too much.
-    #[cfg(test)]
     pub fn chaos() -> Self {
         Settings {
             empty_pages: true,

@@ -18,7 +18,7 @@ use super::{
     budget::{Budget, Class, Spend},
     error::{About, GoogleError},
     throttle::{Account, Pace, Throttle},
-    transport::{Request, Transport},
+    transport::{Near, Request, Transport},
     wire::{self, Desk},
 };
 use crate::model::{
@@ -132,6 +132,25 @@ impl Client {
             named: Arc::default(),
             clock,
         })
+    }
+
+    /// A client of a Google in the same process, which has no limits of pace and where nobody waits: what follows is decided by the
+    /// answers alone.
+    pub fn near(endpoints: Endpoints, clock: Clock, near: Near) -> Self {
+        Client {
+            endpoints,
+            transport: Transport::near(near),
+            throttle: Arc::new(Throttle::new(Pace::impatient())),
+            class: Class::Live,
+            budget: Arc::new(Mutex::new(Budget::new(clock.now()))),
+            named: Arc::default(),
+            clock,
+        }
+    }
+
+    /// How many calls of one tick may be under way at once. In process it is one, so that their order is always the same.
+    pub fn at_once(&self) -> usize {
+        if self.transport.is_near() { 1 } else { usize::MAX }
     }
 
     /// The same for requests of another class.

@@ -36,6 +36,8 @@ pub enum GoogleError {
     Setup(String),
     #[error("Google did not answer; this is usually brief, and it will be tried again")]
     Unreachable(#[source] reqwest::Error),
+    #[error("Google did not answer; this is usually brief, and it will be tried again")]
+    NoAnswer,
     #[error("Google answered something that makes no sense; it will be tried again ({0})")]
     Nonsense(&'static str),
     #[error("Google's answer is larger than any that makes sense")]
@@ -90,7 +92,7 @@ impl GoogleError {
             GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,
             GoogleError::Cancelled => ErrorClass::AlreadyGone,
-            GoogleError::Unreachable(_) | GoogleError::Nonsense(_) | GoogleError::Unauthorized => ErrorClass::Transient,
+            GoogleError::Unreachable(_) | GoogleError::NoAnswer | GoogleError::Nonsense(_) | GoogleError::Unauthorized => ErrorClass::Transient,
             GoogleError::Revoked => ErrorClass::Revoked,
             GoogleError::Refused { status, reason, about, retry_after: _ } => class(*status, reason, *about),
         }

@@ -8,7 +8,7 @@ pub mod client;
 pub mod error;
 pub mod oauth;
 pub mod throttle;
-mod transport;
+pub mod transport;
 mod wire;
 
 pub use wire::Desk;

@@ -18,7 +18,7 @@ use super::{
     Endpoints,
     error::{About, GoogleError},
     throttle::{Pace, Throttle},
-    transport::{Request, Transport},
+    transport::{Near, Request, Transport},
 };
 use crate::model::{clock::Clock, secret::Secret, tokens::Tokens};
 
@@ -149,6 +149,18 @@ impl OAuth {
             discovery: Arc::default(),
             keys: Arc::default(),
         })
+    }
+
+    /// Sign-in at a Google in the same process.
+    pub fn near(endpoints: Endpoints, clock: Clock, near: Near) -> Self {
+        OAuth {
+            endpoints,
+            transport: Transport::near(near),
+            throttle: Arc::new(Throttle::new(Pace::impatient())),
+            clock,
+            discovery: Arc::default(),
+            keys: Arc::default(),
+        }
     }
 
     /// Who issues identities here, without a slash at the end.

@@ -48,7 +48,7 @@ impl Pace {
         Pace { limited: false, ..Pace::google() }
     }
 
-    /// For tests: as many tries, and no waiting.
+    /// For tests and simulations: as many tries, and no waiting.
     pub fn impatient() -> Self {
         Pace { tries: 3, first_delay: Duration::ZERO, limited: false }
     }

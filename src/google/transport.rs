@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -31,10 +33,48 @@ pub(super) struct Request {
     pub body: Option<(&'static str, Vec<u8>)>,
 }
 
+/// A request as it would go over a wire.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub method: String,
+    pub url: Url,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// An answer as it would come over a wire.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// A Google in the same process: a message in, an answer out; none: the answer was lost.
+pub type Near = Arc<dyn Fn(Message) -> Pin<Box<dyn Future<Output = Option<Reply>> + Send>> + Send + Sync>;
+
+/// Where messages go.
+#[derive(Clone)]
+enum Way {
+    Wire(reqwest::Client),
+    Near(Near),
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Wire(_) => "over a wire",
+            Way::Near(_) => "in process",
+        })
+    }
+}
+
 /// Sends requests and counts them. Clones share the connections and the counts.
 #[derive(Clone)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    way: Way,
     calls: Arc<Mutex<Tally>>,
     /// What time Google had, and when we heard it.
     date: Arc<Mutex<Option<(DateTime<Utc>, Instant)>>>,
@@ -67,7 +107,17 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| GoogleError::Setup(error.to_string()))?;
-        Ok(Transport { http, calls: Arc::default(), date: Arc::default() })
+        Ok(Transport { way: Way::Wire(http), calls: Arc::default(), date: Arc::default() })
+    }
+
+    /// To a Google in the same process.
+    pub(super) fn near(near: Near) -> Self {
+        Transport { way: Way::Near(near), calls: Arc::default(), date: Arc::default() }
+    }
+
+    /// Whether Google is in the same process.
+    pub(super) fn is_near(&self) -> bool {
+        matches!(self.way, Way::Near(_))
     }
 
     /// Calls so far, attempts that failed included, by method and status; status 0 is no answer.
@@ -86,7 +136,26 @@ impl Transport {
         let Request { name, about, method, url, access, if_match, body } = request;
         let mut counted = Counted { calls: &self.calls, name, status: 0 };
         let begun = Instant::now();
-        let mut message = self.http.request(method, url);
+        let http = match &self.way {
+            Way::Wire(http) => http,
+            Way::Near(near) => {
+                let mut headers: Vec<(String, String)> = Vec::new();
+                headers.extend(access.map(|access| ("authorization".into(), format!("Bearer {}", access.reveal()))));
+                headers.extend(if_match.map(|etag| ("if-match".into(), etag)));
+                let (kind, body) = body.unzip();
+                headers.extend(kind.map(|kind| ("content-type".into(), kind.to_owned())));
+                let message =
+                    Message { method: method.as_str().into(), url, headers, body: body.unwrap_or_default() };
+                let Reply { status, headers, body } = near(message).await.ok_or(GoogleError::NoAnswer)?;
+                counted.status = status;
+                if (200..300).contains(&status) {
+                    return Ok(body);
+                }
+                let retry_after = headers.iter().find(|(name, _)| name == "retry-after").map(|(_, v)| v.as_str());
+                return Err(GoogleError::of(about, status, retry_after, &body));
+            }
+        };
+        let mut message = http.request(method, url);
         if let Some(access) = access {
             message = message.bearer_auth(access.reveal());
         }

@@ -1,6 +1,5 @@
 //! Time as a value that is handed in: the only door to the wall clock.
 
-#[cfg(test)]
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -17,7 +16,6 @@ enum Source {
     /// The machine's clock plus a fixed distance in microseconds.
     System(i64),
     /// Stands still until moved; microseconds since 1970.
-    #[cfg(test)]
     Manual(Arc<AtomicI64>),
 }
 
@@ -33,7 +31,6 @@ impl Clock {
     }
 
     /// A clock that stands still until [`Clock::advance`].
-    #[cfg(test)]
     pub fn manual(now: DateTime<Utc>) -> Self {
         Clock(Source::Manual(Arc::new(AtomicI64::new(now.timestamp_micros()))))
     }
@@ -42,7 +39,6 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::System(shift) => machine() + TimeDelta::microseconds(*shift),
-            #[cfg(test)]
             Source::Manual(us) => {
                 DateTime::from_timestamp_micros(us.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
             }
@@ -50,7 +46,6 @@ impl Clock {
     }
 
     /// Moves a manual clock; a running clock runs by itself and ignores it.
-    #[cfg(test)]
     pub fn advance(&self, by: TimeDelta) {
         if let Source::Manual(us) = &self.0 {
             us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);

@@ -301,6 +301,7 @@ impl Store {
 
     /// Notes the zone of a calendar; writes only if it is another than before.
     pub async fn set_zone(&self, number: i64, zone: &str) -> Result<(), StoreError> {
+        self.pass().await;
         sqlx::query("UPDATE client_calendars SET zone = ?2 WHERE id = ?1 AND zone <> ?2")
             .bind(number)
             .bind(zone)
@@ -312,6 +313,7 @@ impl Store {
 
     /// Notes whether the account may write; writes only if it is otherwise than before.
     pub async fn set_writable(&self, number: i64, writable: bool) -> Result<(), StoreError> {
+        self.pass().await;
         sqlx::query("UPDATE client_calendars SET writable = ?2 WHERE id = ?1 AND writable <> ?2")
             .bind(number)
             .bind(writable)
@@ -323,6 +325,7 @@ impl Store {
 
     /// Counts a listing that failed.
     pub async fn note_failure(&self, number: i64, why: Why) -> Result<(), StoreError> {
+        self.pass().await;
         sqlx::query(
             "UPDATE calendar_sync_state SET consecutive_failures = consecutive_failures + 1, last_error = ?2,
                  last_error_at = ?3 WHERE client_calendar_id = ?1",
@@ -338,6 +341,7 @@ impl Store {
 
     /// Ends a row of failures; writes only if there was one.
     pub async fn note_success(&self, number: i64) -> Result<(), StoreError> {
+        self.pass().await;
         sqlx::query(
             "UPDATE calendar_sync_state SET consecutive_failures = 0, last_error = NULL, last_error_at = NULL
              WHERE client_calendar_id = ? AND consecutive_failures > 0",
@@ -352,6 +356,7 @@ impl Store {
     /// Gives up a cursor that Google no longer takes, so that the next listing is a full one. If another listing has stored a
     /// newer cursor meanwhile, that one stays.
     pub async fn drop_cursor(&self, number: i64, expected: &Cursor) -> Result<(), StoreError> {
+        self.pass().await;
         sqlx::query("UPDATE calendar_sync_state SET sync_token = NULL WHERE client_calendar_id = ? AND sync_token = ?")
             .bind(number)
             .bind(expected.as_str())

@@ -252,6 +252,7 @@ impl Store {
         status: &str,
         details: &[(&str, usize)],
     ) -> Result<(), StoreError> {
+        self.pass().await;
         let details: BTreeMap<&str, usize> = details.iter().copied().collect();
         sqlx::query(
             "INSERT INTO sync_log (user_id, calendar_id, action, status, details, created_at) VALUES (?, ?, ?, ?, ?, ?)",

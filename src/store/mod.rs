@@ -40,9 +40,11 @@ mod usage;
 mod wishes;
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -146,6 +148,25 @@ impl<T> Attempt<T> for Result<T, sqlx::Error> {
     }
 }
 
+/// Waits, before something is written, until it may be: where a simulation stops the world.
+pub type Gate = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// How the database is kept.
+#[derive(Clone, Default)]
+pub struct Manner {
+    /// Nothing is waited for until it is on the disk, and the file's soundness is taken for granted. For simulations alone: the
+    /// next power cut may take what was acknowledged.
+    pub fleeting: bool,
+    pub gate: Option<Gate>,
+}
+
+impl fmt::Debug for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manner { fleeting, gate } = self;
+        f.debug_struct("Manner").field("fleeting", fleeting).field("gate", &gate.is_some()).finish()
+    }
+}
+
 /// The database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -155,6 +176,7 @@ pub struct Store {
     data_key: DataKey,
     clock: Clock,
     path: PathBuf,
+    manner: Manner,
     /// Bytes that have to be free on the disk.
     spare: Arc<AtomicU64>,
 }
@@ -165,8 +187,16 @@ impl Store {
     /// # Errors
     /// If the file is no database, is damaged, or belongs to other keys or a newer version; it is then left as it is.
     pub async fn open(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
+        Store::open_so(path, vault, clock, Manner::default()).await
+    }
+
+    /// [`Store::open`], kept in another manner.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_so(path: &Path, vault: Arc<Vault>, clock: Clock, manner: Manner) -> Result<Store, StoreError> {
         create(path).map_err(|e| StoreError::File(path.to_owned(), e))?;
-        Store::open_file(path, vault, clock).await
+        Store::open_file(path, vault, clock, manner).await
     }
 
     /// Opens a database that must be there, for commands which make no sense without one.
@@ -175,14 +205,14 @@ impl Store {
     /// As [`Store::open`], and [`StoreError::Missing`].
     pub async fn open_existing(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
         match fs::metadata(path) {
-            Ok(file) if file.len() > 0 => Store::open_file(path, vault, clock).await,
+            Ok(file) if file.len() > 0 => Store::open_file(path, vault, clock, Manner::default()).await,
             Ok(_) => Err(StoreError::Missing(path.to_owned())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing(path.to_owned())),
             Err(e) => Err(StoreError::File(path.to_owned(), e)),
         }
     }
 
-    async fn open_file(path: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Store, StoreError> {
+    async fn open_file(path: &Path, vault: Arc<Vault>, clock: Clock, manner: Manner) -> Result<Store, StoreError> {
         if !begins_as_database(path).map_err(|e| StoreError::File(path.to_owned(), e))? {
             return Err(StoreError::NotADatabase(path.to_owned()));
         }
@@ -195,10 +225,11 @@ impl Store {
             // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
             .row_buffer_size(1000);
         refuse_other_applications(options.clone().read_only(true), path).await?;
-        let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let synchronous = if manner.fleeting { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
+        let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
         let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
-        let data_key = match prepare(&writer, path, &vault, &clock).await {
+        let data_key = match prepare(&writer, path, &vault, &clock, manner.fleeting).await {
             Ok(data_key) => data_key,
             Err(error) => {
                 writer.close().await;
@@ -208,7 +239,7 @@ impl Store {
         let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
         let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
         let spare = Arc::new(AtomicU64::new(upkeep::ROOM));
-        Ok(Store { writer, reader, vault, data_key, clock, path: path.to_owned(), spare })
+        Ok(Store { writer, reader, vault, data_key, clock, path: path.to_owned(), manner, spare })
     }
 
     /// Lets all connections go; the write-ahead log is then merged into the file.
@@ -219,7 +250,15 @@ impl Store {
 
     /// A transaction that may write. It waits for the one before it.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.pass().await;
         self.writer.begin_with("BEGIN IMMEDIATE").await.when("beginning to write")
+    }
+
+    /// Waits where a simulation wants it.
+    async fn pass(&self) {
+        if let Some(gate) = &self.manner.gate {
+            gate().await;
+        }
     }
 
     /// A transaction that sees one state of everything.
@@ -301,7 +340,13 @@ fn begins_as_database(path: &Path) -> io::Result<bool> {
 }
 
 /// Everything that must hold before the database is used. Nothing is changed before key and soundness are certain.
-async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -> Result<DataKey, StoreError> {
+async fn prepare(
+    pool: &SqlitePool,
+    path: &Path,
+    vault: &Vault,
+    clock: &Clock,
+    fleeting: bool,
+) -> Result<DataKey, StoreError> {
     let mut connection = pool.acquire().await.when("opening the database")?;
     let connection: &mut SqliteConnection = &mut connection;
     let (journal, synchronous): (String, i64) =
@@ -310,13 +355,15 @@ async fn prepare(pool: &SqlitePool, path: &Path, vault: &Vault, clock: &Clock) -
             .await
             .when("asking how it writes")?;
     // 2 is FULL. With less, a power cut may take back a commit that we have acted upon.
-    if (journal.as_str(), synchronous) != ("wal", 2) {
+    if !fleeting && (journal.as_str(), synchronous) != ("wal", 2) {
         return Err(StoreError::Damaged(format!("it writes with {journal} and level {synchronous}")));
     }
-    let verdict: String =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.when("checking the database")?;
-    if verdict != "ok" {
-        return Err(StoreError::Damaged(verdict));
+    if !fleeting {
+        let check = sqlx::query_scalar("PRAGMA quick_check(1)");
+        let verdict: String = check.fetch_one(&mut *connection).await.when("checking the database")?;
+        if verdict != "ok" {
+            return Err(StoreError::Damaged(verdict));
+        }
     }
     keys::refuse_other_keys(connection, &vault.key_check()).await?;
     keep_before_upgrade(connection, path).await?;

@@ -16,7 +16,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("mail", &["model", "pages"]),
     ("controller", &["model", "planner", "vault", "store", "google", "mail", "pages"]),
     ("web", &["model", "store", "controller", "pages", "planner::render"]),
-    ("cli", &["model", "planner", "vault", "store", "google", "controller", "emulator", "web", "mail", "pages"]),
+    (
+        "cli",
+        &["model", "planner", "vault", "store", "google", "controller", "emulator", "web", "mail", "pages", "simulation"],
+    ),
+    ("simulation", &["model", "planner", "vault", "store", "google", "controller", "emulator"]),
     ("emulator", &["model::clock"]),
 ];
 

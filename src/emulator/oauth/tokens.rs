@@ -160,6 +160,30 @@ impl OAuth {
         Response::json(200, &answer).with_header("cache-control", "no-store")
     }
 
+    /// What an account's consent to these scopes gives, without a browser: a refresh token and its first access token.
+    pub fn consents(&mut self, world: &World, account: &str, client: &str, scopes: &[&str]) -> (String, String) {
+        let now = world.now();
+        let scopes: BTreeSet<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let pair: Pair = (account.into(), client.into());
+        let token = format!("1//0{}", self.secret("refresh", now));
+        let entry = Refresh {
+            account: account.into(),
+            client: client.into(),
+            scopes: scopes.clone(),
+            serial: self.serial,
+            issued: now,
+            used: now,
+        };
+        self.refresh.insert(token.clone(), entry);
+        let granted = self.grants.entry(pair.clone()).or_default();
+        granted.offline = true;
+        granted.scopes.extend(scopes.iter().cloned());
+        self.forget_oldest(&pair);
+        self.dev_revoked.remove(account);
+        let answer = self.grant(world, "", &pair, &scopes, Some(&token), None);
+        (answer["access_token"].as_str().unwrap_or_default().to_owned(), token)
+    }
+
     /// A refresh token for a new access token. No new refresh token comes with it (L02), and the old one stays valid
     /// (L18).
     fn renew(&mut self, world: &World, origin: &str, client: &str, token: Option<&str>) -> Response {

@@ -1,0 +1,572 @@
+//! Google in the same process, and the witness at its door: which faults a request meets, and whether it should ever have been made.
+//! What is true is known from the emulator and from what the simulated people did, never from the product's own tables.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use serde_json::{Value, json};
+
+use super::tape::Tape;
+use crate::{
+    emulator::{
+        Answer, Shared,
+        faults::{Fault, Kind},
+        http::{Request, Response},
+        state::{Object, Stored},
+        with,
+    },
+    google::transport::{Message, Near, Reply},
+    model::{
+        calendar::Role,
+        id::{CalendarId, EventId},
+        item::ItemKey,
+    },
+    vault::{Vault, marker::ReadMarker},
+};
+
+/// Where a tick stops and waits to be told to go on: before each call and each commit.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Mutex<Door>>);
+
+#[derive(Default)]
+struct Door {
+    shut: bool,
+    waiting: bool,
+    let_one: bool,
+}
+
+impl Gate {
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it may pass.
+    pub fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let gate = self.clone();
+        Box::pin(poll_fn(move |_| {
+            let mut door = gate.door();
+            if !door.shut || door.let_one {
+                (door.let_one, door.waiting) = (false, false);
+                return Poll::Ready(());
+            }
+            door.waiting = true;
+            Poll::Pending
+        }))
+    }
+
+    /// Everybody passes, or each step waits.
+    pub fn shut(&self, shut: bool) {
+        *self.door() = Door { shut, ..Door::default() };
+    }
+
+    /// Goes on with a piece of work up to the next step; its end, if it came to it.
+    pub async fn advance<T>(&self, work: &mut Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
+        {
+            let mut door = self.door();
+            door.let_one = door.waiting;
+        }
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending => {
+                let door = self.door();
+                if door.waiting && !door.let_one { Poll::Ready(None) } else { Poll::Pending }
+            }
+        })
+        .await
+    }
+}
+
+/// What can go wrong with a call, with its number in the fault model.
+pub const FAULTS: [&str; 14] = [
+    "F1 lost before",
+    "F2 answer lost",
+    "F3 5xx before",
+    "F3 5xx after",
+    "F4 rate limit",
+    "F5 use limit",
+    "F6 forbidden",
+    "F7 cursor lost",
+    "F10 calendar 404",
+    "F11 401",
+    "F12 endless pages",
+    "F14 stale",
+    "F15 false empty",
+    "F16 nonsense",
+];
+/// Kinds of calls.
+pub const CALLS: [&str; 7] = ["list", "delta", "get", "insert", "patch", "delete", "token"];
+
+/// Somebody with calendars.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub email: String,
+    pub subject: String,
+    pub places: Vec<Place>,
+    pub paused: bool,
+}
+
+/// One calendar of somebody.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub id: String,
+    pub account: String,
+    pub role: Role,
+    /// Whether its person wants it, or wants to leave it.
+    pub wanted: bool,
+}
+
+/// What has happened, as people know it.
+#[derive(Default)]
+pub struct Truth {
+    pub people: Vec<Person>,
+    /// Origins of which it was once true that they need not be shown (deleted, free, declined, another rule).
+    pub unwanted: BTreeSet<(String, String)>,
+    /// Origins whose copies somebody laid hands on; true: removed or declined one.
+    pub touched: BTreeMap<(String, String), bool>,
+    /// Events of ours from which somebody took the marker, with what they were.
+    pub bare: BTreeMap<(String, String), (usize, ItemKey)>,
+    /// Events of ours whose tombstone somebody undid.
+    pub revived: BTreeSet<(String, String)>,
+    /// Faults strike.
+    pub stormy: bool,
+    /// How often each fault strikes, in a thousand; 0: never in this world.
+    pub rates: [u32; FAULTS.len()],
+    pub hits: BTreeMap<(usize, usize), u64>,
+    pub calls: u64,
+    pub faults: u64,
+    pub writes: u64,
+    /// What went wrong, first first.
+    pub violations: Vec<String>,
+    /// Of everything that was asked and answered.
+    pub hash: u64,
+    pub log: VecDeque<String>,
+    /// What was written to calendars that must learn nothing, without ids and markers (two runs are compared by it).
+    pub told: Vec<String>,
+    /// Calendars as they were, for stale answers.
+    past: BTreeMap<String, VecDeque<BTreeMap<String, Stored>>>,
+}
+
+impl Truth {
+    /// Notes what must never be.
+    pub fn violation(&mut self, text: String) {
+        self.violations.push(text);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.hash = xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), self.hash);
+        if self.log.len() > 600 {
+            self.log.pop_front();
+        }
+        self.log.push_back(text.to_owned());
+    }
+}
+
+/// Everything that a simulated Google and its witness share.
+#[derive(Clone)]
+pub struct Scene {
+    pub core: Shared,
+    pub tape: Arc<Mutex<Tape>>,
+    pub truth: Arc<Mutex<Truth>>,
+    pub vault: Arc<Vault>,
+}
+
+/// Stands in every text that a person writes, before the calendar's number.
+pub const CANARY: &str = "qzq";
+
+impl Scene {
+    pub fn tape(&self) -> MutexGuard<'_, Tape> {
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to this Google for one installation.
+    pub fn near(&self, gate: &Gate) -> Near {
+        let (scene, gate) = (self.clone(), gate.clone());
+        Arc::new(move |message| {
+            let (scene, gate) = (scene.clone(), gate.clone());
+            Box::pin(async move {
+                gate.pass().await;
+                scene.answer(message)
+            })
+        })
+    }
+
+    /// Adds a line to the history.
+    pub fn note(&self, text: &str) {
+        self.truth().note(text);
+    }
+
+    fn answer(&self, message: Message) -> Option<Reply> {
+        let Message { method, url, headers, body } = message;
+        let query = url.query_pairs().into_owned().collect();
+        let request = Request { method, path: url.path().into(), query, headers, body };
+        let call = kind_of(&request);
+        let fault = self.fault(call, &request);
+        let mut truth = self.truth();
+        truth.calls += 1;
+        if let Some(fault) = fault {
+            truth.faults += 1;
+            *truth.hits.entry((fault, call)).or_default() += 1;
+        }
+        let asked = format!(
+            "{} {} {} {} {}",
+            request.method,
+            request.path,
+            url.query().unwrap_or(""),
+            request.header("if-match").unwrap_or(""),
+            String::from_utf8_lossy(&request.body)
+        );
+        truth.note(&format!("{asked}{}", fault.map_or(String::new(), |fault| format!("  ← {}", FAULTS[fault]))));
+        let response = self.carry_out(&mut truth, &request, call, fault);
+        let told = match &response {
+            Some(response) => format!("  {} {}", response.status, String::from_utf8_lossy(&response.body)),
+            None => "  no answer".into(),
+        };
+        truth.note(&told);
+        response.map(|Response { status, headers, body }| Reply { status, headers, body })
+    }
+
+    /// What goes wrong with this call.
+    fn fault(&self, call: usize, request: &Request) -> Option<usize> {
+        let (stormy, rates) = {
+            let truth = self.truth();
+            (truth.stormy, truth.rates)
+        };
+        if !stormy || request.path.starts_with("/.well-known") {
+            return None;
+        }
+        let write = (3..6).contains(&call);
+        let listing = call < 2;
+        for (fault, rate) in rates.iter().enumerate() {
+            let fits = match fault {
+                1 | 3 | 5 => write,
+                4 | 9 => call != 6,
+                6 => write || listing,
+                7 => call == 1,
+                8 | 10 | 11 => listing,
+                12 => call == 0,
+                13 => call != 5,
+                _ => true,
+            };
+            if fits && self.tape().chance(*rate) {
+                return Some(fault);
+            }
+        }
+        None
+    }
+
+    fn carry_out(&self, truth: &mut Truth, request: &Request, call: usize, fault: Option<usize>) -> Option<Response> {
+        let refuse = |status: u16, reason: &str| {
+            let item = json!({"reason": reason, "message": reason});
+            Some(Response::json(status, &json!({"error": {"errors": [item], "code": status, "message": reason}})))
+        };
+        match fault {
+            Some(0) => return None,
+            Some(2) => return refuse(503, "backendError"),
+            Some(4) => return refuse(403, "rateLimitExceeded"),
+            Some(5) => return refuse(403, "quotaExceeded"),
+            Some(6) => return refuse(403, "forbidden"),
+            Some(7) => return refuse(410, "fullSyncRequired"),
+            Some(8) => return refuse(404, "notFound"),
+            Some(9) => return refuse(401, "authError"),
+            Some(13) => {
+                let body = b"<html>a proxy</html>".to_vec();
+                return Some(Response { status: 200, headers: Vec::new(), body });
+            }
+            _ => {}
+        }
+        let before = self.judge_before(truth, request, call);
+        let answer = with(&self.core, |core| {
+            if fault == Some(12) {
+                let keep = usize::from(truth.calls % 2 == 0);
+                let fault = json!({"kind": if keep == 0 { "empty_listing" } else { "truncated_listing" }, "keep": keep, "times": 1});
+                if let Ok(fault) = serde_json::from_value::<Fault>(fault) {
+                    debug_assert!(matches!(fault.kind, Kind::EmptyListing | Kind::TruncatedListing));
+                    let _ = core.faults.add(fault);
+                }
+            }
+            let answer = core.handle("http://127.0.0.1:1", request);
+            core.faults.clear();
+            answer
+        });
+        let Answer::Reply(_, mut response) = answer else { return None };
+        if (3..6).contains(&call) {
+            self.judge_after(truth, request, call, &response, before);
+        }
+        match fault {
+            Some(1) => None,
+            Some(3) => refuse(502, "backendError"),
+            Some(10) => {
+                let mut page: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                page["nextPageToken"] = json!("again");
+                response.body = page.to_string().into_bytes();
+                Some(response)
+            }
+            Some(11) => Some(self.stale(truth, request, response)),
+            _ => Some(response),
+        }
+    }
+
+    /// Keeps calendars as they are now, so that a later listing may be answered from then.
+    pub fn keep_past(&self) {
+        let mut truth = self.truth();
+        if truth.rates[11] == 0 {
+            return;
+        }
+        with(&self.core, |core| {
+            for (id, calendar) in &core.world.calendars {
+                let past = truth.past.entry(id.clone()).or_default();
+                past.push_back(calendar.events.clone());
+                if past.len() > 3 {
+                    past.pop_front();
+                }
+            }
+        });
+    }
+
+    /// The items of an earlier moment under the token of now.
+    fn stale(&self, truth: &Truth, request: &Request, fresh: Response) -> Response {
+        let (calendar, _) = path_of(request);
+        let Some(past) = truth.past.get(&calendar).and_then(|past| past.front()) else { return fresh };
+        let old = with(&self.core, |core| {
+            let Some(place) = core.world.calendars.get_mut(&calendar) else { return None };
+            let now = std::mem::replace(&mut place.events, past.clone());
+            let answer = core.handle("http://127.0.0.1:1", request);
+            if let Some(place) = core.world.calendars.get_mut(&calendar) {
+                place.events = now;
+            }
+            Some(answer)
+        });
+        let Some(Answer::Reply(_, old)) = old else { return fresh };
+        let (Ok(mut page), Ok(new)) =
+            (serde_json::from_slice::<Value>(&old.body), serde_json::from_slice::<Value>(&fresh.body))
+        else {
+            return fresh;
+        };
+        if page["nextSyncToken"].is_null() || new["nextSyncToken"].is_null() {
+            return fresh;
+        }
+        page["nextSyncToken"] = new["nextSyncToken"].clone();
+        Response { body: page.to_string().into_bytes(), ..old }
+    }
+
+    /// Whose an event is, by its marker.
+    pub fn owner(&self, truth: &Truth, calendar: &str, id: &str, fields: &Object) -> Option<(usize, ItemKey)> {
+        let marker = fields.get("extendedProperties")?.get("private")?.get("busybridge")?.as_str()?;
+        let target = CalendarId::from(calendar);
+        let own = EventId::from(id);
+        let series = own.as_instance().map(|(series, _)| series);
+        for event in [Some(own.clone()), series].into_iter().flatten() {
+            for (n, person) in truth.people.iter().enumerate() {
+                if let ReadMarker::Ours { key, .. } = self.vault.read_marker(&person.subject, &target, &event, marker) {
+                    return Some((n, key));
+                }
+            }
+        }
+        None
+    }
+
+    /// Judges a write before it is carried out; gives what stood there.
+    fn judge_before(&self, truth: &mut Truth, request: &Request, call: usize) -> Option<Object> {
+        if !(3..6).contains(&call) {
+            return None;
+        }
+        truth.writes += 1;
+        let (calendar, event) = path_of(request);
+        let what = format!("{} {calendar}/{event}", request.method);
+        if request.param("sendUpdates") != Some("none") {
+            truth.violation(format!("S7 somebody may be told: {what}"));
+        }
+        let account = with(&self.core, |core| core.oauth.account_of(request)).unwrap_or_default();
+        let of_account: Vec<usize> = (0..truth.people.len())
+            .filter(|n| truth.people[*n].places.iter().any(|p| p.id == calendar && p.account == account))
+            .collect();
+        if of_account.is_empty() {
+            truth.violation(format!("S6 {account} is nobody's who has this calendar: {what}"));
+        }
+        let role = |n: &usize| truth.people[*n].places.iter().find(|p| p.id == calendar).map(|p| p.role);
+        if !of_account.is_empty() && of_account.iter().all(|n| role(n) == Some(Role::Personal)) {
+            truth.violation(format!("S4 a personal calendar is written: {what}"));
+            return None;
+        }
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        if call == 3 {
+            let id = body["id"].as_str().unwrap_or_default().to_owned();
+            let owner = body.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields));
+            match owner {
+                None => truth.violation(format!("S3 an event is made that does not say whose it is: {what} {id}")),
+                Some((n, key)) => {
+                    if !of_account.contains(&n) {
+                        truth.violation(format!("S6 made for somebody else: {what} {id}"));
+                    }
+                    self.judge_words(truth, n, &key, &calendar, &body);
+                }
+            }
+            return None;
+        }
+        if request.header("if-match").is_none_or(|etag| etag.is_empty() || etag == "*") {
+            truth.violation(format!("S9 a write without a version: {what}"));
+        }
+        let stored = with(&self.core, |core| {
+            let events = &core.world.calendars.get(&calendar)?.events;
+            let series = EventId::from(event.as_str()).as_instance().map(|(series, _)| series);
+            let found = events.get(&event).or_else(|| events.get(series?.as_str()))?;
+            Some(found.fields.clone())
+        })?;
+        let series = EventId::from(event.as_str()).as_instance().map_or(event.clone(), |(s, _)| s.as_str().into());
+        let bare = truth.bare.get(&(calendar.clone(), series.clone())).cloned();
+        match self.owner(truth, &calendar, &event, &stored).or(bare) {
+            Some((n, key)) => {
+                if !of_account.contains(&n) {
+                    truth.violation(format!("S6 somebody else's is changed: {what}"));
+                }
+                if call == 4 {
+                    let marked = body["extendedProperties"]["private"]["busybridge"].is_string();
+                    if !marked {
+                        truth.violation(format!("S9 the marker is not written again: {what}"));
+                    }
+                    self.judge_words(truth, n, &key, &calendar, &body);
+                } else {
+                    self.judge_deletion(truth, n, &key, &calendar, &event);
+                }
+            }
+            // Somebody's own: only to carry there what was done to its copy.
+            None => {
+                let mut touched = truth.touched.get(&(calendar.clone(), event.clone())).copied();
+                if touched.is_none() {
+                    touched = truth.touched.get(&(calendar.clone(), series)).copied();
+                }
+                match touched {
+                    None => truth.violation(format!("S1 an event of somebody's is changed: {what}")),
+                    Some(false) if call == 5 => {
+                        truth.violation(format!("S1 an event of somebody's is deleted: {what}"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Some(stored)
+    }
+
+    /// What is written for `key`: does it tell what it must not?
+    fn judge_words(&self, truth: &mut Truth, n: usize, key: &ItemKey, calendar: &str, body: &Value) {
+        let role_of = |id: &str| truth.people[n].places.iter().find(|place| place.id == id).map(|place| place.role);
+        let (to, from) = (role_of(calendar), role_of(key.origin.calendar.as_str()));
+        let account = truth.people[n].places.iter().find(|place| place.id == calendar).map(|p| p.account.clone());
+        let guests = body["attendees"].as_array().into_iter().flatten();
+        let strangers = guests.filter(|guest| guest["email"].as_str() != account.as_deref()).count();
+        if strangers > 0 {
+            truth.violation(format!("S7 guests on something of ours at {calendar}: {body}"));
+        }
+        let open = to == Some(Role::Main) && from == Some(Role::Client);
+        if open {
+            return;
+        }
+        let text = body.to_string();
+        if text.contains(CANARY) {
+            truth.violation(format!("S2 {calendar} is told what was written elsewhere: {text}"));
+        }
+        for name in ["description", "location", "attendees", "source", "attachments", "conferenceData"] {
+            let empty = body[name].is_null() || body[name] == "";
+            if !empty {
+                truth.violation(format!("S2b {calendar} is told more than a time ({name}): {text}"));
+            }
+        }
+        let mut said = body.clone();
+        let marker = said["extendedProperties"]["private"]["busybridge"].as_str().map_or(0, str::len);
+        said["extendedProperties"] = json!(marker);
+        said["id"] = json!(said["id"].as_str().map_or(0, str::len));
+        truth.told.push(format!("{calendar} {said}"));
+    }
+
+    /// Whether there may be a reason to delete this.
+    fn judge_deletion(&self, truth: &mut Truth, n: usize, key: &ItemKey, calendar: &str, event: &str) {
+        let origin = (key.origin.calendar.as_str().to_owned(), key.origin.event.as_str().to_owned());
+        let wanted = |id: &str| truth.people[n].places.iter().any(|place| place.id == id && place.wanted);
+        if truth.unwanted.contains(&origin) || truth.touched.contains_key(&origin) {
+            return;
+        }
+        if !wanted(calendar) || !wanted(&origin.0) {
+            return;
+        }
+        let instance = EventId::from(event).as_instance().is_some();
+        let twins = self.standing(truth, calendar, n, key);
+        if twins > 1 || instance && truth.revived.contains(&(calendar.to_owned(), event.to_owned())) {
+            return;
+        }
+        truth.violation(format!("S5 deleted without a reason: {calendar}/{event} of {origin:?}"));
+    }
+
+    /// How many live events stand for an item.
+    fn standing(&self, truth: &Truth, calendar: &str, n: usize, key: &ItemKey) -> usize {
+        with(&self.core, |core| {
+            let Some(place) = core.world.calendars.get(calendar) else { return 0 };
+            let live = place.events.iter().filter(|(_, stored)| !stored.cancelled());
+            let own = live.filter(|(_, stored)| stored.text("recurringEventId").is_none());
+            own.filter(|(id, stored)| {
+                self.owner(truth, calendar, id, &stored.fields).is_some_and(|owner| owner == (n, key.clone()))
+            })
+            .count()
+        })
+    }
+
+    fn judge_after(&self, truth: &mut Truth, request: &Request, call: usize, response: &Response, before: Option<Object>) {
+        if response.status != 200 {
+            return;
+        }
+        let (calendar, event) = path_of(request);
+        let now: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let id = now["id"].as_str().unwrap_or_default().to_owned();
+        if call == 3
+            && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
+        {
+            let count = self.standing(truth, &calendar, n, &key);
+            let revived = truth.revived.iter().any(|(at, _)| *at == calendar);
+            if count > 1 && !revived {
+                truth.violation(format!("S3 {count} events for one item at {calendar}: {key:?}"));
+            }
+        }
+        if call == 4 {
+            truth.bare.remove(&(calendar.clone(), event.clone()));
+            let after = with(&self.core, |core| Some(core.world.calendars.get(&calendar)?.events.get(&event)?.fields.clone()));
+            if let (Some(mut before), Some(mut after)) = (before, after) {
+                for name in ["sequence", "updated", "etag"] {
+                    before.remove(name);
+                    after.remove(name);
+                }
+                if before == after {
+                    truth.violation(format!("S8 a write that changes nothing: {calendar}/{event}"));
+                }
+            }
+        }
+    }
+}
+
+/// The number of a call's kind.
+fn kind_of(request: &Request) -> usize {
+    let listing = request.path.ends_with("/events");
+    match request.method.as_str() {
+        "GET" if listing && request.param("syncToken").is_some() => 1,
+        "GET" if listing => 0,
+        "GET" => 2,
+        "POST" if listing => 3,
+        "PATCH" | "PUT" => 4,
+        "DELETE" => 5,
+        _ => 6,
+    }
+}
+
+/// Calendar and event that a path names.
+pub fn path_of(request: &Request) -> (String, String) {
+    let rest = request.path.strip_prefix("/calendar/v3/calendars/").unwrap_or_default();
+    let mut parts = rest.split('/').map(crate::emulator::api::decode);
+    (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default())
+}
