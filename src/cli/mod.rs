@@ -14,8 +14,8 @@ mod mail;
 pub mod reconcile;
 mod rotate;
 mod serve;
-mod simulate;
 pub mod settings;
+mod simulate;
 mod standing;
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
@@ -204,8 +204,11 @@ pub async fn run(
         Command::Alerts(arguments) => mail::alerts(&arguments, &settings, out).await,
         Command::Emulator(arguments) => emulator::run(&arguments, out).await,
         Command::Bench(arguments) => bench::run(&arguments, &settings, out).await,
-        // Each world has a runtime of its own.
-        Command::Simulate(arguments) => tokio::task::block_in_place(|| simulate::run(&arguments, out)),
+        // Each world has a runtime of its own, which must not run within another.
+        Command::Simulate(arguments) => {
+            let apart = std::thread::scope(|scope| scope.spawn(|| simulate::run(&arguments, out)).join());
+            apart.unwrap_or_else(|_| Err(Failure::failed("the simulation came to no end")))
+        }
     };
     match ending {
         Ok(code) => code,

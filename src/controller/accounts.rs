@@ -116,7 +116,8 @@ pub async fn refresh_ahead(app: &App) -> Result<usize, StoreError> {
             }
         }
     });
-    let renewed: Vec<Result<usize, StoreError>> = renewals.buffer_unordered(AT_ONCE.min(app.google.at_once())).collect().await;
+    let renewed: Vec<Result<usize, StoreError>> =
+        renewals.buffer_unordered(AT_ONCE.min(app.google.at_once())).collect().await;
     renewed.into_iter().sum()
 }
 

@@ -92,7 +92,10 @@ impl GoogleError {
             GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,
             GoogleError::Cancelled => ErrorClass::AlreadyGone,
-            GoogleError::Unreachable(_) | GoogleError::NoAnswer | GoogleError::Nonsense(_) | GoogleError::Unauthorized => ErrorClass::Transient,
+            GoogleError::Unreachable(_)
+            | GoogleError::NoAnswer
+            | GoogleError::Nonsense(_)
+            | GoogleError::Unauthorized => ErrorClass::Transient,
             GoogleError::Revoked => ErrorClass::Revoked,
             GoogleError::Refused { status, reason, about, retry_after: _ } => class(*status, reason, *about),
         }

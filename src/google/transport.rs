@@ -144,8 +144,7 @@ impl Transport {
                 headers.extend(if_match.map(|etag| ("if-match".into(), etag)));
                 let (kind, body) = body.unzip();
                 headers.extend(kind.map(|kind| ("content-type".into(), kind.to_owned())));
-                let message =
-                    Message { method: method.as_str().into(), url, headers, body: body.unwrap_or_default() };
+                let message = Message { method: method.as_str().into(), url, headers, body: body.unwrap_or_default() };
                 let Reply { status, headers, body } = near(message).await.ok_or(GoogleError::NoAnswer)?;
                 counted.status = status;
                 if (200..300).contains(&status) {

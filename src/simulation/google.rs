@@ -190,12 +190,13 @@ impl Scene {
     /// The way to this Google for one installation.
     pub fn near(&self, gate: &Gate) -> Near {
         let (scene, gate) = (self.clone(), gate.clone());
-        Arc::new(move |message| {
+        Arc::new(move |message: Message| {
             let (scene, gate) = (scene.clone(), gate.clone());
-            Box::pin(async move {
+            let answer = async move {
                 gate.pass().await;
                 scene.answer(message)
-            })
+            };
+            Box::pin(answer) as Pin<Box<dyn Future<Output = Option<Reply>> + Send>>
         })
     }
 
@@ -518,7 +519,14 @@ impl Scene {
         })
     }
 
-    fn judge_after(&self, truth: &mut Truth, request: &Request, call: usize, response: &Response, before: Option<Object>) {
+    fn judge_after(
+        &self,
+        truth: &mut Truth,
+        request: &Request,
+        call: usize,
+        response: &Response,
+        before: Option<Object>,
+    ) {
         if response.status != 200 {
             return;
         }
@@ -536,7 +544,8 @@ impl Scene {
         }
         if call == 4 {
             truth.bare.remove(&(calendar.clone(), event.clone()));
-            let after = with(&self.core, |core| Some(core.world.calendars.get(&calendar)?.events.get(&event)?.fields.clone()));
+            let after =
+                with(&self.core, |core| Some(core.world.calendars.get(&calendar)?.events.get(&event)?.fields.clone()));
             if let (Some(mut before), Some(mut after)) = (before, after) {
                 for name in ["sequence", "updated", "etag"] {
                     before.remove(name);

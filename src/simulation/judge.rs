@@ -60,8 +60,6 @@ pub fn compare(scene: &Scene) {
         }
     }
     let people = scene.truth().people.clone();
-    let touched: BTreeSet<i64> = BTreeSet::new();
-    let _ = touched;
     let mut wrong = Vec::new();
     for (n, person) in people.iter().enumerate() {
         let wanted: Vec<_> = person.places.iter().filter(|place| place.wanted).collect();

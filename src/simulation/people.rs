@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use super::google::{CANARY, Scene};
 use crate::{
     emulator::{Caller, api, http::Request, state::Object, with, write},
-    model::{
-        calendar::Role,
-        id::EventId,
-    },
+    model::{calendar::Role, id::EventId},
 };
 
 /// One call of the Calendar API as the calendar's own account, past all faults.
@@ -19,7 +16,8 @@ pub fn call(scene: &Scene, calendar: &str, method: &str, path: &str, body: &Valu
     let calendar_in_path: String = url::form_urlencoded::byte_serialize(calendar.as_bytes()).collect();
     let path = format!("calendars/{calendar_in_path}{path}");
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let request = Request { method: method.into(), path: format!("/calendar/v3/{path}"), query, headers: Vec::new(), body };
+    let request =
+        Request { method: method.into(), path: format!("/calendar/v3/{path}"), query, headers: Vec::new(), body };
     with(&scene.core, |core| {
         let email = core.world.calendars.get(calendar).map_or(calendar.to_owned(), |c| c.owner.clone());
         let scopes = vec!["https://www.googleapis.com/auth/calendar".to_owned()];
@@ -200,7 +198,8 @@ fn change(scene: &Scene, calendar: &str, events: &[(String, Object)], number: u3
             // What was deleted comes back.
             let deleted: Vec<String> = with(&scene.core, |core| {
                 let events = core.world.calendars.get(calendar).map(|c| &c.events).into_iter().flatten();
-                let gone = events.filter(|(id, stored)| stored.cancelled() && id.starts_with("event") && !id.contains('_'));
+                let gone =
+                    events.filter(|(id, stored)| stored.cancelled() && id.starts_with("event") && !id.contains('_'));
                 gone.map(|(id, _)| id.clone()).collect()
             });
             if deleted.is_empty() {

@@ -10,7 +10,7 @@ use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::{
-    google::{FAULTS, Gate, Person, Place, Scene, Truth},
+    google::{Gate, Person, Place, Scene, Truth},
     people,
     tape::Tape,
 };
@@ -243,7 +243,7 @@ impl World {
                 let tokens = self.consent(place);
                 let token = app.store.put_token(user, kind, &place.account, &tokens).await?;
                 let id = CalendarId::from(place.id.as_str());
-                app.store.connect_calendar(user, token, &id, &place.role.word().to_owned(), place.role, "Europe/Vienna").await?;
+                app.store.connect_calendar(user, token, &id, place.role.word(), place.role, "Europe/Vienna").await?;
             }
         }
         let stored = app.store.user(user).await?;
@@ -587,10 +587,5 @@ impl World {
         for instance in &self.instances {
             instance.app.store.close().await;
         }
-    }
-
-    /// How often each fault is to strike, in a thousand.
-    pub fn set_rates(&self, rates: [u32; FAULTS.len()]) {
-        self.scene.truth().rates = rates;
     }
 }
