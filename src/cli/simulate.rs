@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write, path::PathBuf, time::Instant};
 
 use super::{Ending, Failure};
 use crate::simulation::{
-    Harvest, Nursery,
+    Harvest, Nursery, crash,
     google::{CALLS, FAULTS},
     many,
     tape::{Tape, from_text, shrink, to_text},
@@ -25,6 +25,9 @@ pub struct Arguments {
     /// One world from a kept tape, with what happened in it
     #[arg(long)]
     tape: Option<PathBuf>,
+    /// Also dies at every single step of five stories
+    #[arg(long)]
+    crashes: bool,
     /// Tries to make a failing tape smaller
     #[arg(long, default_value_t = 400)]
     shrink: usize,
@@ -48,7 +51,20 @@ pub fn run(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Ending {
     bar.finish_and_clear();
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
     out.write_all(told(&harvest, minutes).as_bytes()).map_err(Failure::failed)?;
-    let Some((seed, first)) = harvest.failed.first() else { return Ok(0) };
+    let mut code = 0;
+    if arguments.crashes {
+        let begun = Instant::now();
+        let (runs, wrong) = crash::all(&nursery);
+        let seconds = begun.elapsed().as_secs_f64();
+        writeln!(out, "{runs} runs that died, {} of them wrong, in {seconds:.0} s", wrong.len())
+            .map_err(Failure::failed)?;
+        for text in wrong.iter().take(10) {
+            let short: String = text.chars().take(600).collect();
+            writeln!(out, "✕ {short}").map_err(Failure::failed)?;
+        }
+        code = u8::from(!wrong.is_empty());
+    }
+    let Some((seed, first)) = harvest.failed.first() else { return Ok(code) };
     for (seed, text) in &harvest.failed {
         let short: String = text.chars().take(300).collect();
         writeln!(out, "seed {seed}: {short}").map_err(Failure::failed)?;

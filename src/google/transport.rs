@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -60,15 +59,6 @@ pub type Near = Arc<dyn Fn(Message) -> Pin<Box<dyn Future<Output = Option<Reply>
 enum Way {
     Wire(reqwest::Client),
     Near(Near),
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Way::Wire(_) => "over a wire",
-            Way::Near(_) => "in process",
-        })
-    }
 }
 
 /// Sends requests and counts them. Clones share the connections and the counts.

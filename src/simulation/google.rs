@@ -134,6 +134,8 @@ pub struct Truth {
     pub revived: BTreeSet<(String, String)>,
     /// Faults strike.
     pub stormy: bool,
+    /// The answer to the next call is lost.
+    pub lose: bool,
     /// How often each fault strikes, in a thousand; 0: never in this world.
     pub rates: [u32; FAULTS.len()],
     pub hits: BTreeMap<(usize, usize), u64>,
@@ -238,7 +240,10 @@ impl Scene {
     /// What goes wrong with this call.
     fn fault(&self, call: usize, request: &Request) -> Option<usize> {
         let (stormy, rates) = {
-            let truth = self.truth();
+            let mut truth = self.truth();
+            if std::mem::take(&mut truth.lose) {
+                return Some(1);
+            }
             (truth.stormy, truth.rates)
         };
         if !stormy || request.path.starts_with("/.well-known") {

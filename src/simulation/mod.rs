@@ -13,6 +13,7 @@
 //!
 //! Invariant: a run is a function of its tape. Nothing in it waits for a real clock, and no two things happen at once.
 
+pub mod crash;
 pub mod google;
 mod judge;
 mod people;

@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Makes every database want what its people want.
-    async fn settle_wishes(&mut self) -> Broken {
+    pub async fn settle_wishes(&mut self) -> Broken {
         for instance in &self.instances {
             for n in 0..self.n_people() {
                 let person = self.person(n);
@@ -485,7 +485,7 @@ impl World {
 
     /// Nothing goes wrong any more: everything must come to rest (L1, L2), without full listings unless stale or empty ones were
     /// about (L3).
-    async fn rest(&mut self) -> Broken {
+    pub async fn rest(&mut self) -> Broken {
         let full = {
             let mut truth = self.scene.truth();
             truth.stormy = false;
@@ -528,6 +528,54 @@ impl World {
         }
         self.scene.truth().violation("L2 it does not come to rest".into());
         Ok(())
+    }
+
+    /// Ticks until there is nothing to do.
+    pub async fn calm_down(&mut self) -> Broken {
+        for _ in 0..8 {
+            self.clock.advance(TimeDelta::minutes(6));
+            if self.quiet_tick(0, 0, false).await? {
+                return Ok(());
+            }
+        }
+        Err("it does not calm down".into())
+    }
+
+    /// Puts an empty database in the place of the first one.
+    pub async fn lose_database(&mut self, template: &Path) -> Broken {
+        let file = self.fresh(template)?;
+        self.replace(0, file).await
+    }
+
+    /// A tick of the first person that dies before its step `k`, or (`lose`) does not hear what that call came to; tells whether it
+    /// had so many steps.
+    pub async fn dying_tick(&mut self, k: usize, lose: bool) -> Result<bool, String> {
+        self.clock.advance(TimeDelta::minutes(6));
+        let app = self.instances[0].app.clone();
+        let Some(user) = self.enrolled_number(&app, 0).await? else { return Ok(false) };
+        let gate = self.instances[0].gate.clone();
+        gate.shut(true);
+        let work = async move { tick_within(&app, user, Mode::Apply, &Extent::whole()).await };
+        let mut work: std::pin::Pin<Box<dyn Future<Output = Result<Tick, TickError>>>> = Box::pin(work);
+        let mut step = 0;
+        let reached = loop {
+            if gate.advance(&mut work).await.is_some() {
+                break step >= k;
+            }
+            step += 1;
+            if step == k {
+                if !lose {
+                    break true;
+                }
+                self.scene.truth().lose = true;
+            }
+        };
+        drop(work);
+        gate.shut(false);
+        self.scene.truth().lose = false;
+        self.instances[0].app.gates = Gates::default();
+        self.instances[0].calm.clear();
+        Ok(reached)
     }
 
     /// Signs accounts in again.

@@ -20,6 +20,7 @@ mod rules;
 mod samples;
 mod scenario;
 mod service;
+mod simulation;
 mod stage;
 mod supply;
 mod tidy;

@@ -1,0 +1,71 @@
+//! Simulated worlds, a few; `busybridge simulate` lives through many more.
+
+use std::{fs, path::PathBuf};
+
+use crate::simulation::{
+    Nursery, crash, many,
+    tape::{Tape, from_text, shrink, to_text},
+};
+
+#[test]
+fn a_life_is_a_function_of_its_tape() {
+    let nursery = Nursery::new().unwrap();
+    for seed in 0..4 {
+        let first = nursery.life(Tape::seeded(seed), 20, "aa");
+        let again = nursery.life(Tape::of(first.tape.clone()), 20, "aa");
+        assert_eq!((first.hash, first.calls, first.ticks), (again.hash, again.calls, again.ticks), "seed {seed}");
+        assert!(first.calls > 20, "something happens: {} calls", first.calls);
+    }
+}
+
+#[test]
+fn nothing_goes_wrong_in_some_worlds() {
+    let nursery = Nursery::new().unwrap();
+    let harvest = many(&nursery, 0..12, 25, &|_| {});
+    assert!(harvest.failed.is_empty(), "{:?}", harvest.failed);
+    assert!(harvest.faults > 0 && harvest.writes > 100, "{harvest:?}");
+}
+
+/// Two lives that differ in nothing but what people write look the same to every client (reliability S2).
+#[test]
+fn what_clients_are_told_does_not_depend_on_what_people_write() {
+    let nursery = Nursery::new().unwrap();
+    for seed in 100..106 {
+        let one = nursery.life(Tape::seeded(seed), 20, "aa");
+        let other = nursery.life(Tape::of(one.tape.clone()), 20, "bb");
+        let plain =
+            |told: &[String]| told.iter().map(|line| line.replace("bb.example", "aa.example")).collect::<Vec<_>>();
+        assert_eq!(plain(&one.told), plain(&other.told), "seed {seed}");
+    }
+}
+
+#[test]
+fn no_step_of_any_story_must_not_be_the_last() {
+    let nursery = Nursery::new().unwrap();
+    let (runs, wrong) = crash::all(&nursery);
+    assert!(wrong.is_empty(), "{} of {runs}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(runs > 100, "only {runs} runs");
+}
+
+#[test]
+fn kept_tapes_stay_well() {
+    let nursery = Nursery::new().unwrap();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tapes");
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let (ticks, tape) = from_text(&fs::read_to_string(&path).unwrap()).expect("a tape");
+        let life = nursery.life(Tape::of(tape), ticks, "aa");
+        assert!(life.violations.is_empty(), "{}: {:?}", path.display(), life.violations);
+    }
+}
+
+#[test]
+fn a_tape_shrinks_to_what_matters_and_is_kept_as_text() {
+    let tape: Vec<u32> = (0..200).map(|n| n % 7).collect();
+    let fails = |tape: &[u32]| tape.iter().filter(|value| **value == 6).count() >= 3;
+    let small = shrink(&tape, 2000, fails);
+    assert_eq!(small, [6, 6, 6]);
+    let text = to_text("why\nthis", 12, &[0, 0, 0, 0, 5, 6, 6]);
+    assert_eq!(text, "# why\n# this\nticks 12\n0*4 5 6 6\n");
+    assert_eq!(from_text(&text), Some((12, vec![0, 0, 0, 0, 5, 6, 6])));
+}
