@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
-use rrule::RRuleSet;
+use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -17,6 +15,7 @@ use crate::{
     controller::tick::{Extent, Mode, tick, tick_within},
     emulator::settings::{ExceptionShift, Settings},
     model::{calendar::Role, plan::Outcome},
+    simulation::shown::{Shown, expand, union},
 };
 
 /// A generator of choices: splitmix64.
@@ -40,31 +39,6 @@ const NAMES: [&str; 4] = ["home", "acme", "globex", "own"];
 /// What people write on a calendar begins with its name, so that a leak can be found.
 const WORD: &str = "secret-of-";
 
-/// One thing that stands on a calendar: seconds since 1970, end exclusive; days are days of UTC on both sides of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Shown {
-    start: i64,
-    end: i64,
-    title: String,
-    free: bool,
-    /// What is the same for one meeting on all calendars.
-    uid: String,
-    /// Of an occurrence, the time which its series gave it: two may have been moved to one time.
-    slot: i64,
-}
-
-impl Shown {
-    /// Whether both are one meeting at one time.
-    fn is(&self, other: &Shown) -> bool {
-        (self.start, self.end, &self.uid, self.slot) == (other.start, other.end, &other.uid, other.slot)
-    }
-}
-
-/// The span in which calendars are compared: eight weeks with the change of clocks in both zones.
-fn span() -> (DateTime<Utc>, DateTime<Utc>) {
-    ("2026-02-20T00:00:00Z".parse().unwrap(), "2026-04-20T00:00:00Z".parse().unwrap())
-}
-
 /// Everything on a calendar as Google lists it, unexpanded.
 async fn listed(world: &World, calendar: &str) -> Vec<Value> {
     let (status, answer) = world.as_person(calendar, "GET", "/events?maxResults=2500", Value::Null).await;
@@ -74,86 +48,6 @@ async fn listed(world: &World, calendar: &str) -> Vec<Value> {
 
 fn is_ours(item: &Value) -> bool {
     item["extendedProperties"]["private"]["calendarSyncEngine"] == "true"
-}
-
-fn zone_of(time: &Value) -> Tz {
-    time["timeZone"].as_str().unwrap_or("Europe/Vienna").parse().unwrap()
-}
-
-fn instant(time: &Value) -> DateTime<Utc> {
-    match time["date"].as_str() {
-        Some(day) => day.parse::<NaiveDate>().unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc(),
-        None => DateTime::parse_from_rfc3339(time["dateTime"].as_str().unwrap()).unwrap().to_utc(),
-    }
-}
-
-/// Takes series apart.
-fn expand(items: &[Value]) -> Vec<Shown> {
-    let (from, to) = span();
-    let mut shown = Vec::new();
-    let mut changed: BTreeMap<String, Vec<DateTime<Utc>>> = BTreeMap::new();
-    for item in items {
-        if let Some(series) = item["recurringEventId"].as_str() {
-            changed.entry(series.into()).or_default().push(instant(&item["originalStartTime"]));
-        }
-    }
-    for item in items {
-        // Cancelled, declined and places of work are not there.
-        let guests = item["attendees"].as_array().into_iter().flatten();
-        let declined = guests.into_iter().any(|g| g["self"] == true && g["responseStatus"] == "declined");
-        if item["status"] == "cancelled" || declined || item["eventType"] == "workingLocation" {
-            continue;
-        }
-        let (start, end) = (instant(&item["start"]), instant(&item["end"]));
-        let title = item["summary"].as_str().unwrap_or("").trim_start_matches("🔒 ").to_owned();
-        let free = item["transparency"] == "transparent";
-        let mut starts = vec![start];
-        if let Some(lines) = item["recurrence"].as_array() {
-            let zone = if item["start"]["date"].is_string() { Tz::UTC } else { zone_of(&item["start"]) };
-            let local = start.with_timezone(&zone).format("%Y%m%dT%H%M%S");
-            let mut text = match zone {
-                Tz::UTC => format!("DTSTART:{local}Z"),
-                zone => format!("DTSTART;TZID={zone}:{local}"),
-            };
-            for line in lines {
-                // The crate wants the last day of a series of days as an instant.
-                let line = line.as_str().unwrap().to_owned();
-                let line = if line.ends_with("UNTIL=20260405") { format!("{line}T000000Z") } else { line };
-                text = format!("{text}\n{line}");
-            }
-            let set: RRuleSet = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
-            let before = rrule::Tz::UTC.from_utc_datetime(&to.naive_utc());
-            starts = set.before(before).all(1000).dates.iter().map(|date| date.with_timezone(&Utc)).collect();
-            let slots = item["id"].as_str().and_then(|id| changed.get(id)).cloned().unwrap_or_default();
-            starts.retain(|start| !slots.contains(start));
-        }
-        for begin in starts {
-            let finish = begin + (end - start);
-            if finish > from && begin < to {
-                let (start, end) = (begin.timestamp(), finish.timestamp());
-                let uid = item["iCalUID"].as_str().unwrap_or_default().to_owned();
-                let given = &item["originalStartTime"];
-                let slot = if given.is_null() { start } else { instant(given).timestamp() };
-                shown.push(Shown { start, end, title: title.clone(), free, uid, slot });
-            }
-        }
-    }
-    shown.sort();
-    shown
-}
-
-/// The union of times, as disjoint spans in order.
-fn union<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> Vec<(i64, i64)> {
-    let mut spans: Vec<(i64, i64)> = shown.into_iter().map(|s| (s.start, s.end)).collect();
-    spans.sort_unstable();
-    let mut merged: Vec<(i64, i64)> = Vec::new();
-    for (start, end) in spans {
-        match merged.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
 }
 
 /// A random event of a person.
