@@ -1,7 +1,16 @@
 //! Simulated worlds, a few; `busybridge simulate` lives through many more.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
+use crate::model::mutant;
 use crate::simulation::{
     Nursery, crash, many,
     tape::{Tape, from_text, shrink, to_text},
@@ -45,6 +54,42 @@ fn no_step_of_any_story_must_not_be_the_last() {
     let (runs, wrong) = crash::all(&nursery);
     assert!(wrong.is_empty(), "{} of {runs}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
     assert!(runs > 100, "only {runs} runs");
+}
+
+/// Worlds in which a planted bug has to show itself.
+const BUDGET: u64 = 60;
+
+#[test]
+fn every_bug_of_the_past_is_found() {
+    let nursery = Nursery::new().unwrap();
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(bug) = mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    mutant::plant(Some(*bug));
+                    let found = (0..BUDGET).find_map(|seed| {
+                        let life = nursery.life(Tape::seeded(seed), 25, "aa");
+                        Some((seed, life.violations.into_iter().next()?))
+                    });
+                    mutant::plant(None);
+                    told.lock().unwrap().push((*bug, found));
+                }
+            });
+        }
+    });
+    let told = told.into_inner().unwrap();
+    for (bug, found) in &told {
+        match found {
+            Some((seed, how)) => {
+                println!("{bug:?} in {} worlds by {}", seed + 1, how.chars().take(90).collect::<String>())
+            }
+            None => println!("{bug:?} survived {BUDGET} worlds"),
+        }
+    }
+    let survivors: Vec<_> = told.iter().filter(|(_, found)| found.is_none()).map(|(bug, _)| bug).collect();
+    assert!(survivors.is_empty(), "{survivors:?}");
 }
 
 #[test]
