@@ -63,7 +63,7 @@ pub async fn apply(
         Target { app, user, snapshot, row, journal, done: &done, total }.carry_out(steps)
     });
     let done_by_target = match app.google.at_once() {
-        1 => super::in_turn(targets).await.into_iter().collect::<Result<Vec<_>, _>>()?,
+        1 => super::in_turn(targets.collect()).await.into_iter().collect::<Result<Vec<_>, _>>()?,
         _ => try_join_all(targets).await?,
     };
     for (n, outcome) in done_by_target.into_iter().flatten() {

@@ -51,8 +51,8 @@ use crate::{
 };
 
 /// Waits for one after the other.
-async fn in_turn<F: Future>(work: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut done = Vec::new();
+async fn in_turn<F: Future>(work: Vec<F>) -> Vec<F::Output> {
+    let mut done = Vec::with_capacity(work.len());
     for one in work {
         done.push(one.await);
     }

@@ -116,7 +116,7 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
         Ok((row.number, freshness, false, row.cursor.clone()))
     });
     let readings = match app.google.at_once() {
-        1 => super::in_turn(readings).await,
+        1 => super::in_turn(readings.collect()).await,
         _ => join_all(readings).await,
     };
     let readings = readings.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
