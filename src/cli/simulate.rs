@@ -93,8 +93,16 @@ fn replay(nursery: &Nursery, tape: Vec<u32>, ticks: u32, out: &mut (dyn Write + 
     for violation in &life.violations {
         writeln!(out, "✕ {violation}").map_err(Failure::failed)?;
     }
-    writeln!(out, "{} ticks, {} calls, {} faults, digest {:016x}", life.ticks, life.calls, life.faults, life.hash)
-        .map_err(Failure::failed)?;
+    writeln!(
+        out,
+        "{} ticks, {} calls ({} writes that may tell nothing), {} faults, digest {:016x}",
+        life.ticks,
+        life.calls,
+        life.told.len(),
+        life.faults,
+        life.hash
+    )
+    .map_err(Failure::failed)?;
     Ok(u8::from(!life.violations.is_empty()))
 }
 

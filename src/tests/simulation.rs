@@ -1,6 +1,7 @@
 //! Simulated worlds, a few; `busybridge simulate` lives through many more.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
     sync::{
@@ -12,7 +13,7 @@ use std::{
 
 use crate::model::mutant;
 use crate::simulation::{
-    Nursery, crash, many,
+    Nursery, crash,
     tape::{Tape, from_text, shrink, to_text},
 };
 
@@ -27,12 +28,17 @@ fn a_life_is_a_function_of_its_tape() {
     }
 }
 
-#[test]
-fn nothing_goes_wrong_in_some_worlds() {
-    let nursery = Nursery::new().unwrap();
-    let harvest = many(&nursery, 0..12, 25, &|_| {});
-    assert!(harvest.failed.is_empty(), "{:?}", harvest.failed);
-    assert!(harvest.faults > 0 && harvest.writes > 100, "{harvest:?}");
+/// `SIMULATION_FROM` and `SIMULATION_SEEDS` choose others, and more.
+#[tokio::test]
+async fn nothing_goes_wrong_in_some_worlds() {
+    let of = |name: &str, usual: &str| std::env::var(name).unwrap_or(usual.into());
+    let (from, seeds) = (of("SIMULATION_FROM", "0"), of("SIMULATION_SEEDS", "12"));
+    let line = ["busybridge", "simulate", "--from", &from, "--seeds", &seeds, "--ticks", "25", "--shrink", "40"];
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = crate::cli::run(line.map(Into::into), &BTreeMap::new(), &mut out, &mut err).await;
+    let told = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+    println!("{told}");
+    assert_eq!(code, 0, "{told}");
 }
 
 /// Two lives that differ in nothing but what people write look the same to every client (reliability S2).
