@@ -17,8 +17,8 @@ use crate::model::calendar::Role;
 struct Sight {
     /// People's own.
     natural: Vec<Shown>,
-    /// Ours, by person.
-    ours: BTreeMap<usize, Vec<Shown>>,
+    /// Ours, by person and whether it stands for something personal.
+    ours: BTreeMap<(usize, bool), Vec<Shown>>,
 }
 
 /// Compares all calendars with what they should show; differences are violations.
@@ -38,11 +38,13 @@ pub fn compare(scene: &Scene) {
             page = format!("&pageToken={token}");
         }
         let truth = scene.truth();
-        let mut owner: BTreeMap<String, usize> = BTreeMap::new();
+        let mut owner: BTreeMap<String, (usize, bool)> = BTreeMap::new();
         for item in &items {
             let own = item["id"].as_str().unwrap_or_default();
-            if let Some((n, _)) = item.as_object().and_then(|fields| scene.owner(&truth, id, own, fields)) {
-                owner.insert(own.to_owned(), n);
+            if let Some((n, key)) = item.as_object().and_then(|fields| scene.owner(&truth, id, own, fields)) {
+                let mut places = truth.people[n].places.iter();
+                let from = places.find(|place| place.id == key.origin.calendar.as_str());
+                owner.insert(own.to_owned(), (n, from.is_some_and(|place| place.role == Role::Personal)));
             }
         }
         drop(truth);
@@ -64,7 +66,8 @@ pub fn compare(scene: &Scene) {
     for (n, person) in people.iter().enumerate() {
         let wanted: Vec<_> = person.places.iter().filter(|place| place.wanted).collect();
         let none = Vec::new();
-        let ours = |id: &str| sights[id].ours.get(&n).unwrap_or(&none).clone();
+        let part = |id: &str, personal: bool| sights[id].ours.get(&(n, personal)).unwrap_or(&none).clone();
+        let ours = |id: &str| [part(id, false), part(id, true)].concat();
         let main = person.places.iter().find(|place| place.role == Role::Main).map(|place| place.id.clone());
         let Some(main) = main else { continue };
         for place in &person.places {
@@ -87,8 +90,7 @@ pub fn compare(scene: &Scene) {
             }
         }
         let here = |shown: &Shown| sights[&main].natural.iter().any(|other| other.is(shown));
-        let (blocks, copies): (Vec<Shown>, Vec<Shown>) =
-            ours(&main).into_iter().partition(|shown| shown.title.starts_with("[BusyBridge]"));
+        let (blocks, copies) = (part(&main, true), part(&main, false));
         let mut expected: Vec<Shown> = Vec::new();
         for place in wanted.iter().filter(|place| place.role == Role::Client) {
             let fresh: Vec<Shown> = sights[&place.id]
