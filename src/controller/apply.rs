@@ -462,17 +462,7 @@ impl Target<'_> {
             Some((series, _)) => app.vault.marker(&self.user.subject, &step.key.series(), incarnation, &series)?,
             None => app.vault.marker(&self.user.subject, &step.key, incarnation, event)?,
         };
-        let answer = app.google.patch(access, &row.id, event, etag, &marker, from, to, revive, self.desk()).await;
-        #[cfg(test)]
-        if answer.is_err()
-            && !is_inside_series(step)
-            && crate::model::mutant::planted(crate::model::mutant::Mutant::CreateOnAnyError)
-        {
-            let twin = self.snapshot.ids.event_id(&step.key, incarnation + 1);
-            let marker = app.vault.marker(&self.user.subject, &step.key, incarnation + 1, &twin)?;
-            let _ = app.google.insert(access, &row.id, &twin, &marker, to, self.desk()).await;
-        }
-        match answer {
+        match app.google.patch(access, &row.id, event, etag, &marker, from, to, revive, self.desk()).await {
             Ok(shown) => self.wrote(numbered, from, shown, incarnation, to).await,
             Err(error) if error.class() == ErrorClass::Precondition => Ok(Outcome::Skipped(Skip::ChangedMeanwhile)),
             Err(error) if error.class() == ErrorClass::AlreadyGone => {
@@ -495,10 +485,6 @@ impl Target<'_> {
         match self.app.google.delete(access, &self.row.id, event, etag, false).await {
             Ok(()) => {}
             Err(error) if error.class() == ErrorClass::AlreadyGone => {}
-            #[cfg(test)]
-            Err(error)
-                if error.class() == ErrorClass::Throttled
-                    && crate::model::mutant::planted(crate::model::mutant::Mutant::ForbiddenAsDeleted) => {}
             Err(error) if error.class() == ErrorClass::Precondition => {
                 return Ok(Outcome::Skipped(Skip::ChangedMeanwhile));
             }
@@ -606,9 +592,6 @@ impl Target<'_> {
         shown: Digest,
         alone: bool,
     ) -> Mapping {
-        #[cfg(test)]
-        let shown =
-            if crate::model::mutant::planted(crate::model::mutant::Mutant::EchoAsEdit) { applied } else { shown };
         let now = self.app.clock.now();
         let old = self.snapshot.mappings.get(&step.key);
         let mut restored = old.map(|m| m.restored_lately(now)).unwrap_or_default();

@@ -259,10 +259,6 @@ async fn prove_suspects(
     access: &Secret<String>,
 ) -> Result<bool, ObserveError> {
     let suspects = app.store.suspects(row.number, PROOFS).await?;
-    #[cfg(test)]
-    if crate::model::mutant::planted(crate::model::mutant::Mutant::SuspectsForgotten) {
-        return Ok(false);
-    }
     let mut learnt = false;
     let answers: Vec<_> = stream::iter(suspects)
         .map(|event| async move { (event.clone(), ask(app, row, access, &event).await) })
@@ -317,10 +313,6 @@ pub async fn prove_origins(
 
 /// What Google says of one event; that it never heard of it is an answer, too.
 async fn ask(app: &App, row: &CalendarRow, access: &Secret<String>, event: &EventId) -> Result<Change, GoogleError> {
-    #[cfg(test)]
-    if crate::model::mutant::planted(crate::model::mutant::Mutant::EmptyMeansDeleted) {
-        return Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None, told: false });
-    }
     match app.google.get(access, &row.id, event, &row.zone).await {
         Err(error) if error.class() == ErrorClass::AlreadyGone => {
             Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None, told: false })
@@ -385,12 +377,6 @@ fn owner(
                 return Owner::Ours(Provenance { key, incarnation, in_series: false });
             }
             ReadMarker::OtherUser | ReadMarker::OtherInstallation => return Owner::Foreign,
-            #[cfg(test)]
-            ReadMarker::NotOfThisEvent
-                if crate::model::mutant::planted(crate::model::mutant::Mutant::MarkerAloneOwns) =>
-            {
-                return Owner::Foreign;
-            }
             ReadMarker::NotOfThisEvent | ReadMarker::Unreadable => {}
         }
         if let Some((parent, slot)) = &series

@@ -35,8 +35,6 @@ pub mod flow;
 pub mod id;
 pub mod item;
 pub mod mapping;
-#[cfg(test)]
-pub mod mutant;
 pub mod plan;
 pub mod run;
 pub mod secret;

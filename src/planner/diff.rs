@@ -275,11 +275,6 @@ impl<'a> Judge<'a, '_> {
         // While the calendar that has the same meeting cannot be read, nothing is settled.
         let doubt = self.group.wish.as_ref().is_some_and(|wish| wish.doubt);
         let next = spent.map_or(0, |spent| spent + 1);
-        #[cfg(test)]
-        let next = match crate::model::mutant::planted(crate::model::mutant::Mutant::RandomIds) {
-            true => next + u32::try_from(self.snapshot.now.timestamp() % 9973).unwrap_or(0),
-            false => next,
-        };
         let event = self.snapshot.ids.event_id(key, next);
         let action = Action::Create { event: event.clone(), incarnation: next, body: wanted.body.clone() };
         let step = self.step(key, action, reason, Some(wanted));
@@ -669,8 +664,6 @@ impl<'a> Judge<'a, '_> {
             _ if self.is_leaving() => Ok(()),
             None => Err(HeldReason::OriginUnproven),
             Some(calendar) if calendar.freshness != Freshness::Current => Err(HeldReason::OriginNotCurrent),
-            #[cfg(test)]
-            Some(_) if crate::model::mutant::planted(crate::model::mutant::Mutant::UnknownIsDead) => Ok(()),
             Some(_) if self.fate(key) == Fate::Unknown => Err(HeldReason::OriginUnproven),
             Some(_) if doubt => Err(HeldReason::OriginNotCurrent),
             Some(_) => Ok(()),

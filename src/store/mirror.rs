@@ -77,20 +77,6 @@ impl Store {
         if changes.is_empty() && !full && !self.cursor_is_due(number, &next).await? {
             return Ok(Committed { changed: 0, suspects: 0 });
         }
-        #[cfg(test)]
-        let from = if crate::model::mutant::planted(crate::model::mutant::Mutant::TokenBeforeRows) {
-            let mut early = self.write().await?;
-            sqlx::query("UPDATE calendar_sync_state SET sync_token = ? WHERE client_calendar_id = ?")
-                .bind(next.as_str())
-                .bind(number)
-                .execute(&mut *early)
-                .await
-                .when("storing a cursor")?;
-            early.commit().await.when("storing a cursor")?;
-            Some(next.clone())
-        } else {
-            from
-        };
         let mut transaction = self.write().await?;
         let stored: Option<String> =
             sqlx::query_scalar("SELECT sync_token FROM calendar_sync_state WHERE client_calendar_id = ?")
@@ -99,10 +85,7 @@ impl Store {
                 .await
                 .when("reading a cursor")?
                 .ok_or(StoreError::NoSuchCalendar)?;
-        let same = stored.as_deref() == from.as_ref().map(Cursor::as_str);
-        #[cfg(test)]
-        let same = same || crate::model::mutant::planted(crate::model::mutant::Mutant::NoCompareAndSwap);
-        if !same {
+        if stored.as_deref() != from.as_ref().map(Cursor::as_str) {
             return Err(StoreError::Superseded);
         }
         let changed = self.upsert(&mut transaction, number, &changes).await?;
