@@ -6,7 +6,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Poll, Waker},
 };
 
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ struct Door {
     shut: bool,
     waiting: bool,
     let_one: bool,
+    /// Wakes who waits, also where others stand between: some of them ask only those again that were woken.
+    waker: Option<Waker>,
 }
 
 impl Gate {
@@ -48,13 +50,14 @@ impl Gate {
     /// Waits until it may pass.
     pub fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let gate = self.clone();
-        Box::pin(poll_fn(move |_| {
+        Box::pin(poll_fn(move |cx| {
             let mut door = gate.door();
             if !door.shut || door.let_one {
                 (door.let_one, door.waiting) = (false, false);
                 return Poll::Ready(());
             }
             door.waiting = true;
+            door.waker = Some(cx.waker().clone());
             Poll::Pending
         }))
     }
@@ -69,6 +72,9 @@ impl Gate {
         {
             let mut door = self.door();
             door.let_one = door.waiting;
+            if let Some(waker) = door.waker.take() {
+                waker.wake();
+            }
         }
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(end) => Poll::Ready(Some(end)),
