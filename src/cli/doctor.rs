@@ -60,7 +60,11 @@ pub async fn run(
         findings.push(("settings", Well(format!("reached at {}", settings.public_url))));
     }
     let clock = Clock::system();
+    // What the default path leads to is nobody's question then.
+    let nowhere = mistakes.iter().any(|mistake| mistake.starts_with("DATABASE_PATH "));
     match Vault::load(&settings.key_file) {
+        Err(error) if nowhere => findings.push(("keys", Wrong(error.to_string(), key_remedy(&error)))),
+        Ok(_) if nowhere => findings.push(("keys", Well("both key files are there and whole".into()))),
         Err(error) => {
             findings.push(("keys", Wrong(error.to_string(), key_remedy(&error))));
             let (what, todo) = match files_of(&settings.database) {
@@ -91,7 +95,9 @@ pub async fn run(
             }
         },
     }
-    findings.push(("disk", disk(settings)));
+    if !nowhere {
+        findings.push(("disk", disk(settings)));
+    }
     findings.push(("service", service(settings, arguments.offline).await));
     if !arguments.offline {
         findings.push(("Google", google(settings, &clock).await));

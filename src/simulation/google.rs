@@ -298,7 +298,7 @@ impl Scene {
         let before = self.judge_before(truth, request, call);
         let answer = with(&self.core, |core| {
             if fault == Some(12) {
-                let keep = usize::from(truth.calls % 2 == 0);
+                let keep = usize::from(truth.calls.is_multiple_of(2));
                 let fault = json!({"kind": if keep == 0 { "empty_listing" } else { "truncated_listing" }, "keep": keep, "times": 1});
                 if let Ok(fault) = serde_json::from_value::<Fault>(fault) {
                     debug_assert!(matches!(fault.kind, Kind::EmptyListing | Kind::TruncatedListing));
@@ -349,7 +349,7 @@ impl Scene {
         let (calendar, _) = path_of(request);
         let Some(past) = truth.past.get(&calendar).and_then(|past| past.front()) else { return fresh };
         let old = with(&self.core, |core| {
-            let Some(place) = core.world.calendars.get_mut(&calendar) else { return None };
+            let place = core.world.calendars.get_mut(&calendar)?;
             let now = std::mem::replace(&mut place.events, past.clone());
             let answer = core.handle("http://127.0.0.1:1", request);
             if let Some(place) = core.world.calendars.get_mut(&calendar) {

@@ -92,7 +92,7 @@ async fn rows(kept: &Kept, other: &Kept) -> Vec<Row> {
         ("104", Set("DATABASE_PATH", None), 1, "database", "data/calendar-sync.db", "check DATABASE_PATH"),
         ("104", set("DATABASE_PATH", &kept.path("secrets")), 1, "database", "is a directory", "name a file"),
         ("104", set("DATABASE_PATH", "/nowhere/mnt/a.db"), 1, "database", "nor its directory", "is mounted"),
-        ("104", set("DATABASE_PATH", ":memory:"), 1, "database", "no database at :memory:", "check DATABASE_PATH"),
+        ("104", set("DATABASE_PATH", ":memory:"), 2, "settings", "must be the path of a file", correct),
         ("104", set("DATABASE_PATH", "/dev/null"), 1, "database", "/dev/null is a device", "name a file"),
         ("104", set("DATABASE_PATH", &within), 1, "database", "cannot be looked at", "check DATABASE_PATH"),
         ("105", File(ENCRYPTION, None), 1, "keys", "no key file", "backup"),

@@ -131,7 +131,7 @@ async fn a_visitor_finds_a_consultancy_at_work_with_something_to_settle_and_noth
     bob.sign_in("bob@home.example").await;
     shows(&mut bob, "/app", "1 calendar needs your attention.").await;
     assert!(bob.page.text.contains("Reconnect"), "{}", bob.page.text);
-    assert_eq!(bob.go("/admin").await.status, 403);
+    assert_eq!(bob.go("/admin").await.status, 404);
 
     // What a client does arrives everywhere, as what it is there.
     let http = reqwest::Client::builder().build().unwrap();

@@ -75,7 +75,7 @@ async fn stands(google: &Google, who: &str) -> Vec<Value> {
 #[tokio::test]
 async fn the_page_shows_all_calendars_of_the_week_and_marks_what_busybridge_made() {
     let google = Google::start().await;
-    google.insert(meeting("review", "Review <b>now</b>")).await;
+    google.insert(meeting("revue", "Review <b>now</b>")).await;
     let mut copy = meeting("copyof", "Copy");
     copy["extendedProperties"] = json!({"private": {"calendarSyncEngine": "true"}});
     google.call("ada@home.example", "POST", "calendars/primary/events", copy).await;
@@ -111,7 +111,7 @@ async fn a_page_that_nothing_changed_is_not_sent_again() {
         shown(request).await.status
     };
     assert_eq!(again().await, 304);
-    google.insert(meeting("review", "Review")).await;
+    google.insert(meeting("revue", "Review")).await;
     assert_eq!(again().await, 200);
     let (other, fault) = (look(&google, "/").await.header("etag").to_owned(), [("account", ADA), ("what", "outage")]);
     send(&google, "break", &fault).await;
@@ -184,8 +184,8 @@ async fn a_guest_answers_and_the_organizer_hears_of_it() {
     let guest = heard.as_array().unwrap().iter().find(|guest| guest["email"] == ADA).unwrap();
     assert_eq!(guest["responseStatus"], "tentative");
     // Somebody who was not asked has nothing to answer.
-    google.insert(meeting("review", "Review")).await;
-    let form = [("calendar", ADA), ("event", "review"), ("answer", "accepted")];
+    google.insert(meeting("revue", "Review")).await;
+    let form = [("calendar", ADA), ("event", "revue"), ("answer", "accepted")];
     refused(&google, "answer", &form, 400, "Nobody asked").await;
 }
 
@@ -221,7 +221,7 @@ async fn what_is_broken_strikes_programs_until_it_is_mended_and_the_page_never()
 #[tokio::test]
 async fn a_form_that_makes_no_sense_is_refused_and_keeps_what_was_typed() {
     let google = Google::start().await;
-    google.insert(meeting("review", "Review")).await;
+    google.insert(meeting("revue", "Review")).await;
     let long = "x".repeat(1001);
     let usual = [("calendar", ADA), ("title", "Typed with care"), ("day", MONDAY), ("from", "09:00"), ("to", "10:00")];
     for (field, value, words) in [
@@ -245,7 +245,7 @@ async fn a_form_that_makes_no_sense_is_refused_and_keeps_what_was_typed() {
     refused(&google, "create", &form, 400, "name=\"title\" value=\"Typed with care\"").await;
     let nowhere = [("calendar", ADA), ("event", "nothing"), ("day", MONDAY)];
     refused(&google, "move", &nowhere, 404, "not there any more").await;
-    refused(&google, "delete", &[("calendar", ADA), ("event", "review"), ("which", "series")], 400, "Delete this one")
+    refused(&google, "delete", &[("calendar", ADA), ("event", "revue"), ("which", "series")], 400, "Delete this one")
         .await;
     refused(&google, "break", &[("account", "everybody"), ("what", "revoke")], 400, "account by account").await;
     refused(&google, "break", &[("account", "eve@evil.example"), ("what", "outage")], 400, "no such account").await;
@@ -289,11 +289,11 @@ async fn hours_are_those_of_most_calendars_and_events_keep_their_own_zone() {
 async fn the_page_follows_by_itself_and_can_be_read_by_everybody() {
     let Some(chrome) = Chrome::start("the emulator's page").await else { return };
     let google = Google::start().await;
-    google.insert(meeting("review", "Review")).await;
+    google.insert(meeting("revue", "Review")).await;
     google.core(|core| core.oauth.revoke_account(BOB));
     let origin = google.origin();
     let mut wrong = Vec::new();
-    for path in ["/".to_owned(), format!("/?calendar={ADA}&event=review"), "/?week=3".into()] {
+    for path in ["/".to_owned(), format!("/?calendar={ADA}&event=revue"), "/?week=3".into()] {
         chrome.go(&format!("{origin}{path}")).await;
         for (width, dark) in [(1280, false), (1280, true), (320, true), (320, false)] {
             chrome.window(width, 900, dark).await;

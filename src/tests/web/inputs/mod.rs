@@ -79,6 +79,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("../../cli.rs"),
     include_str!("../../../store/tests.rs"),
     include_str!("../../../vault/mod.rs"),
+    include_str!("../../../vault/data_key.rs"),
     include_str!("../../../vault/marker.rs"),
     include_str!("../../../controller/bell.rs"),
     include_str!("../../../cli/settings.rs"),
