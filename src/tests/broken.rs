@@ -149,7 +149,14 @@ async fn rows(kept: &Kept, other: &Kept) -> Vec<Row> {
         ("115", set("BUSYBRIDGE_DATABASE_PATH", "x"), 2, "settings", "the variable is called DATABASE_PATH", correct),
         ("115", set("BUSYBRIDGE_COLOUR", "red"), 2, "settings", "no such variable", correct),
         ("115", set("LOGLEVEL", "debug"), 2, "settings", "the variable is called LOG_LEVEL", correct),
-        ("116", set("GOOGLE_ISSUER_URL", "https://idp.example"), 2, "settings", "must both be Google's", correct),
+        (
+            "116",
+            set("GOOGLE_ISSUER_URL", "https://idp.example"),
+            2,
+            "settings",
+            "must be Google's own or both",
+            correct,
+        ),
         ("116", set("GOOGLE_CALENDAR_API_URL", "http://127.0.0.1:1/v3"), 2, "settings", "must both be", correct),
     ]
 }

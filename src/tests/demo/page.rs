@@ -76,7 +76,7 @@ async fn stands(google: &Google, who: &str) -> Vec<Value> {
 async fn the_page_shows_all_calendars_of_the_week_and_marks_what_busybridge_made() {
     let google = Google::start().await;
     google.insert(meeting("revue", "Review <b>now</b>")).await;
-    let mut copy = meeting("copyof", "Copy");
+    let mut copy = meeting("doublet", "Copy");
     copy["extendedProperties"] = json!({"private": {"calendarSyncEngine": "true"}});
     google.call("ada@home.example", "POST", "calendars/primary/events", copy).await;
     let page = look(&google, "/").await;
