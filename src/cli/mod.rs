@@ -18,7 +18,7 @@ pub mod settings;
 mod simulate;
 mod standing;
 
-use std::{collections::BTreeMap, ffi::OsString, io::Write, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsString, io::Write, pin::Pin, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use tracing::{info, warn};
@@ -164,8 +164,8 @@ pub async fn run(
             return 2;
         }
     };
-    // What goes wrong in a demo is played, and to be seen on its pages.
-    if matches!(arguments.command, Some(Command::Demo(_))) && !env.contains_key("LOG_LEVEL") {
+    // What goes wrong in a demo or a simulation is played, and to be seen otherwise.
+    if matches!(arguments.command, Some(Command::Demo(_) | Command::Simulate(_))) && !env.contains_key("LOG_LEVEL") {
         settings.log_level = "error".into();
     }
     start_log(&settings);
@@ -176,34 +176,35 @@ pub async fn run(
         }
     }
     let ending = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&settings, out).await,
-        Command::Health => serve::health(&settings, out).await,
-        Command::Demo(arguments) => demo::run(&arguments, &settings, out).await,
-        Command::Plan(arguments) => reconcile::plan(&arguments, &settings, out).await,
-        Command::Sync(arguments) => reconcile::sync(&arguments, &settings, out).await,
-        Command::Pause(arguments) => standing::pause(&arguments, true, &settings, out).await,
-        Command::Resume(arguments) => standing::pause(&arguments, false, &settings, out).await,
-        Command::Disconnect(arguments) => standing::disconnect(&arguments, &settings, out).await,
-        Command::RemoveUser(arguments) => standing::remove_user(&arguments, &settings, out).await,
-        Command::Answer(arguments) => standing::answer(&arguments, &settings, out).await,
-        Command::ChooseMain(arguments) => standing::choose_main(&arguments, &settings, out).await,
-        Command::TellGuests(arguments) => standing::tell_guests(&arguments, &settings, out).await,
-        Command::Dismissed(arguments) => standing::dismissed(&arguments, &settings, out).await,
-        Command::Flow(arguments) => flow::run(&arguments, &settings, out).await,
-        Command::Runs(arguments) => history::runs(&arguments, &settings, out).await,
-        Command::Undo(arguments) => history::undo(&arguments, &settings, out).await,
-        Command::Why(arguments) => history::why(&arguments, &settings, out).await,
-        Command::Purge(arguments) => standing::purge(&arguments, &settings, out).await,
-        Command::Backup(arguments) => backup::backup(&arguments, &settings, out).await,
-        Command::Restore(arguments) => backup::restore(&arguments, &settings, out).await,
-        Command::RotateKey(arguments) => rotate::run(&arguments, &settings, out).await,
-        Command::Doctor(arguments) => doctor::run(&arguments, &settings, &mistakes, out).await,
+        Command::Serve => aside(|| serve::serve(&settings, out)).await,
+        Command::Health => aside(|| serve::health(&settings, out)).await,
+        Command::Demo(arguments) => aside(|| demo::run(&arguments, &settings, out)).await,
+        Command::Plan(arguments) => aside(|| reconcile::plan(&arguments, &settings, out)).await,
+        Command::Sync(arguments) => aside(|| reconcile::sync(&arguments, &settings, out)).await,
+        Command::Pause(arguments) => aside(|| standing::pause(&arguments, true, &settings, out)).await,
+        Command::Resume(arguments) => aside(|| standing::pause(&arguments, false, &settings, out)).await,
+        Command::Disconnect(arguments) => aside(|| standing::disconnect(&arguments, &settings, out)).await,
+        Command::RemoveUser(arguments) => aside(|| standing::remove_user(&arguments, &settings, out)).await,
+        Command::Answer(arguments) => aside(|| standing::answer(&arguments, &settings, out)).await,
+        Command::ChooseMain(arguments) => aside(|| standing::choose_main(&arguments, &settings, out)).await,
+        Command::TellGuests(arguments) => aside(|| standing::tell_guests(&arguments, &settings, out)).await,
+        Command::Dismissed(arguments) => aside(|| standing::dismissed(&arguments, &settings, out)).await,
+        Command::Flow(arguments) => aside(|| flow::run(&arguments, &settings, out)).await,
+        Command::Runs(arguments) => aside(|| history::runs(&arguments, &settings, out)).await,
+        Command::Undo(arguments) => aside(|| history::undo(&arguments, &settings, out)).await,
+        Command::Why(arguments) => aside(|| history::why(&arguments, &settings, out)).await,
+        Command::Purge(arguments) => aside(|| standing::purge(&arguments, &settings, out)).await,
+        Command::Backup(arguments) => aside(|| backup::backup(&arguments, &settings, out)).await,
+        Command::Restore(arguments) => aside(|| backup::restore(&arguments, &settings, out)).await,
+        Command::RotateKey(arguments) => aside(|| rotate::run(&arguments, &settings, out)).await,
+        Command::Doctor(arguments) => aside(|| doctor::run(&arguments, &settings, &mistakes, out)).await,
         Command::Mail(arguments) => {
-            mail::mail(&arguments, env.get("SMTP_PASSWORD").map(String::as_str), &settings, out).await
+            let password = env.get("SMTP_PASSWORD").map(String::as_str);
+            aside(|| mail::mail(&arguments, password, &settings, out)).await
         }
-        Command::Alerts(arguments) => mail::alerts(&arguments, &settings, out).await,
-        Command::Emulator(arguments) => emulator::run(&arguments, out).await,
-        Command::Bench(arguments) => bench::run(&arguments, &settings, out).await,
+        Command::Alerts(arguments) => aside(|| mail::alerts(&arguments, &settings, out)).await,
+        Command::Emulator(arguments) => aside(|| emulator::run(&arguments, out)).await,
+        Command::Bench(arguments) => aside(|| bench::run(&arguments, &settings, out)).await,
         // Each world has a runtime of its own, which must not run within another.
         Command::Simulate(arguments) => {
             let apart = std::thread::scope(|scope| scope.spawn(|| simulate::run(&arguments, out)).join());
@@ -217,6 +218,12 @@ pub async fn run(
             code
         }
     }
+}
+
+/// The work of one command, in a place of its own. Else the work of all commands would lie side by side on the stack of whoever runs
+/// one.
+fn aside<F: Future>(begin: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(begin())
 }
 
 /// Logs go to standard error, so that standard output stays what was asked for.

@@ -214,7 +214,7 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
         Some(slot) => family.head.is_some() || family.exceptions.contains_key(slot),
         None => matches!(family.head, Some(Origin::Live(_) | Origin::Gone)),
     });
-    current && known
+    current && (known || snapshot.is_known_as_ours(calendar, event))
 }
 
 fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {

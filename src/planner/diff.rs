@@ -673,7 +673,14 @@ impl<'a> Judge<'a, '_> {
     fn fate(&self, key: &ItemKey) -> Fate {
         let origin = &key.origin;
         let family = self.snapshot.origins.get(&origin.calendar).and_then(|events| events.get(&origin.event));
-        let Some(family) = family else { return Fate::Unknown };
+        // What is known as ours was nobody's event, whatever was made of it while its marker was missing.
+        let Some(family) = family else {
+            return if self.snapshot.is_known_as_ours(&origin.calendar, &origin.event) {
+                Fate::Gone
+            } else {
+                Fate::Unknown
+            };
+        };
         let known = |origin: &Origin| match origin {
             Origin::Live(_) => Fate::Live,
             Origin::Gone => Fate::Gone,

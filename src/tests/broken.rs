@@ -157,7 +157,14 @@ async fn rows(kept: &Kept, other: &Kept) -> Vec<Row> {
             "must be Google's own or both",
             correct,
         ),
-        ("116", set("GOOGLE_CALENDAR_API_URL", "http://127.0.0.1:1/v3"), 2, "settings", "must both be", correct),
+        (
+            "116",
+            set("GOOGLE_CALENDAR_API_URL", "http://127.0.0.1:1/v3"),
+            2,
+            "settings",
+            "must be Google's own or both",
+            correct,
+        ),
     ]
 }
 
