@@ -32,6 +32,7 @@
 //!
 //! ```text
 //!  L4   cli        web        emulator            operators, people and Google, and a stand-in for Google
+//!       simulation                                random worlds, in process, to find what must not happen
 //!  L3   controller                                the loop; where effects are put in order
 //!  L2   google     store ──► vault   mail ──► pages  one foreign thing each
 //!  L1   planner                                   the decisions
