@@ -29,7 +29,7 @@ use crate::{
     model::clock::Clock,
     store::{Store, StoreError},
     vault::{
-        Vault,
+        Vault, VaultError,
         rotation::{self, Settled},
     },
 };
@@ -292,8 +292,12 @@ async fn open_with(vault: Vault, settings: &Settings, clock: Clock) -> Result<Op
 
 /// The keys of this installation.
 fn load_keys(settings: &Settings) -> Result<Vault, Failure> {
-    Vault::load(&settings.key_file)
-        .map_err(|error| Failure { code: 3, sentence: format!("ENCRYPTION_KEY_FILE: {error}") })
+    Vault::load(&settings.key_file).map_err(key_failure)
+}
+
+/// Keys that cannot be made or used.
+fn key_failure(error: VaultError) -> Failure {
+    Failure { code: 3, sentence: format!("ENCRYPTION_KEY_FILE: {error}") }
 }
 
 /// Refuses a database that is a directory or a device, before anything is made beside it.

@@ -5,7 +5,7 @@ use std::{future::Future, io::Write, net::SocketAddr, path::PathBuf, sync::Arc, 
 use tokio::signal;
 use tracing::info;
 
-use super::{Ending, Failure, assemble, is_a_file, open_database, settings::Settings, store_failure};
+use super::{Ending, Failure, assemble, is_a_file, key_failure, open_database, settings::Settings, store_failure};
 use crate::{
     controller::{
         App,
@@ -13,7 +13,7 @@ use crate::{
     },
     model::clock::Clock,
     store::{self, Store, StoreError, lock},
-    vault::Vault,
+    vault::{Vault, first},
     web::{self, Front, Limits},
 };
 
@@ -28,22 +28,29 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A sentence for the operator.
 pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending {
     is_a_file(settings)?;
+    let is_first = || !settings.database.exists() && Vault::is_absent(&settings.key_file);
     // First, so that nothing is changed, not even the schema, beside another service or a restore.
-    let mut held = match settings.database.exists() {
-        true => Some(lock::hold(&settings.database).map_err(store_failure)?),
-        false => None,
-    };
-    let fresh = Vault::is_absent(&settings.key_file) && !settings.database.exists();
-    if fresh {
+    let mut held = if is_first() {
         // The log of a database that is gone holds what it had not yet merged; a new one in its place would throw that away.
         let log = PathBuf::from(format!("{}-wal", settings.database.display()));
         if log.exists() {
             return Err(store_failure(StoreError::Missing(settings.database.clone())));
         }
-        // Before there are keys, which without their database would be no first start.
-        store::can_be_made(&settings.database).map_err(store_failure)?;
-    }
-    let app = if fresh { begin(settings).await? } else { again(settings).await? };
+        Some(store::claim(&settings.database).map_err(store_failure)?)
+    } else if settings.database.exists() {
+        Some(lock::hold(&settings.database).map_err(store_failure)?)
+    } else {
+        None
+    };
+    // Asked again: before it was held, another one may have been at it.
+    let app = if is_first() {
+        begin(settings, first::draft(&settings.key_file).map_err(key_failure)?).await?
+    } else if settings.database.exists() && first::is_begun(&settings.key_file) {
+        info!("the first start had not come to its end; this one goes on with it");
+        begin(settings, first::resume(&settings.key_file).map_err(key_failure)?).await?
+    } else {
+        again(settings).await?
+    };
     if held.is_none() {
         held = Some(lock::hold(&settings.database).map_err(store_failure)?);
     }
@@ -64,12 +71,18 @@ pub async fn serve(settings: &Settings, out: &mut (dyn Write + Send)) -> Ending 
     Ok(0)
 }
 
-/// The first start: keys and database are made. Everything else is settled by the set-up.
-async fn begin(settings: &Settings) -> Result<App, Failure> {
-    let vault = Vault::create(&settings.key_file)
-        .map_err(|error| Failure { code: 3, sentence: format!("ENCRYPTION_KEY_FILE: {error}") })?;
+/// The first start, or the rest of it: a database that belongs to these keys, which then take their places. Everything else is
+/// settled by the set-up.
+async fn begin(settings: &Settings, vault: Vault) -> Result<App, Failure> {
     let vault = Arc::new(vault);
-    let store = Store::open(&settings.database, vault.clone(), Clock::system()).await.map_err(store_failure)?;
+    let made = Store::open(&settings.database, vault.clone(), Clock::system()).await;
+    let store = made.map_err(|error| {
+        if !settings.database.exists() {
+            first::abandon(&settings.key_file);
+        }
+        store_failure(error)
+    })?;
+    first::keep(&settings.key_file).map_err(key_failure)?;
     info!("keys and database are made");
     assemble(settings, store, vault, Clock::system())
 }

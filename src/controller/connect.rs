@@ -126,5 +126,6 @@ pub async fn choose(app: &App, user: UserId, token: TokenId, calendar: &str, rol
         let rows = app.store.calendars_of(user).await?;
         return rows.iter().find(|row| row.id == found.id).map(|row| row.number).ok_or(ChoiceError::NotOffered);
     }
-    Ok(app.store.offer_calendar(user, token, id, name, role, zone).await?)
+    // Of many who ask at once one was first.
+    app.store.offer_calendar(user, token, id, name, role, zone).await?.ok_or(ChoiceError::Connected)
 }

@@ -157,10 +157,12 @@ impl Store {
         role: Role,
         zone: &str,
     ) -> Result<i64, StoreError> {
-        self.connect(user, token, calendar, name, role, zone, false).await
+        let number = self.connect(user, token, calendar, name, role, zone, false).await?;
+        Ok(number.expect("only what is offered can be there already"))
     }
 
-    /// [`Store::connect_calendar`], but that a calendar which comes anew takes part in nothing until [`Store::begin_calendar`].
+    /// [`Store::connect_calendar`], but that a calendar which comes anew takes part in nothing until [`Store::begin_calendar`], and
+    /// that one which this account has in this role already stays as it is: none is given then.
     pub async fn offer_calendar(
         &self,
         user: UserId,
@@ -169,7 +171,7 @@ impl Store {
         name: &str,
         role: Role,
         zone: &str,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         self.connect(user, token, calendar, name, role, zone, true).await
     }
 
@@ -183,16 +185,24 @@ impl Store {
         role: Role,
         zone: &str,
         silent: bool,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<Option<i64>, StoreError> {
         let mut transaction = self.write().await?;
-        let before: Option<(Option<i64>, String)> = sqlx::query_as(
-            "SELECT oauth_token_id, calendar_type FROM client_calendars WHERE user_id = ? AND google_calendar_id = ?",
+        let before: Option<(Option<i64>, String, String)> = sqlx::query_as(
+            "SELECT oauth_token_id, calendar_type, standing FROM client_calendars
+             WHERE user_id = ? AND google_calendar_id = ?",
         )
         .bind(user.0)
         .bind(calendar.as_str())
         .fetch_optional(&mut *transaction)
         .await
         .when("looking for a calendar")?;
+        let same = before.as_ref().is_some_and(|(of, kind, _)| *of == Some(token.0) && kind == role.word());
+        if silent
+            && same
+            && before.is_some_and(|(_, _, standing)| ["offered", "connected"].contains(&standing.as_str()))
+        {
+            return Ok(None);
+        }
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO client_calendars (user_id, oauth_token_id, google_calendar_id, display_name, calendar_type,
                  zone, created_at, standing)
@@ -215,7 +225,6 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .when("connecting a calendar")?;
-        let same = before == Some((Some(token.0), role.word().to_owned()));
         sqlx::query(
             "INSERT INTO calendar_sync_state (client_calendar_id) VALUES (?1)
              ON CONFLICT (client_calendar_id) DO UPDATE SET consecutive_failures = 0, last_error = NULL,
@@ -238,7 +247,7 @@ impl Store {
         .when("connecting a calendar")?;
         Store::turn_generation(&mut transaction, user).await?;
         transaction.commit().await.when("connecting a calendar")?;
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Lets an offered calendar take part from now on; tells whether it was one.

@@ -303,32 +303,44 @@ fn open_sealed(key: &DataKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, S
     key.open(place, sealed).map_err(|source| StoreError::Sealed { table: place.table, source })
 }
 
-/// Whether a database could be made here. Nothing is left but its directory.
+/// Takes the lock of a database that is not there yet, having made sure that it could be made. Nothing else is left but its directory.
 ///
 /// # Errors
-/// [`StoreError::File`] when it could not.
-pub fn can_be_made(path: &Path) -> Result<(), StoreError> {
-    let there = path.exists();
-    let made = create(path).and_then(|()| if there { Ok(()) } else { fs::remove_file(path) });
-    made.map_err(|error| StoreError::File(path.to_owned(), error))
+/// [`StoreError::File`] when it could not, [`StoreError::Served`] while another process has it.
+pub fn claim(path: &Path) -> Result<lock::Held, StoreError> {
+    let failed = |error| StoreError::File(path.to_owned(), error);
+    make_directory(path).map_err(failed)?;
+    let held = lock::hold(path)?;
+    if !path.exists() {
+        create(path).and_then(|()| fs::remove_file(path)).map_err(failed)?;
+    }
+    Ok(held)
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else { return Ok(()) };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
 }
 
 /// Makes an empty file if there is none. SQLite gives its side files the same permissions.
 fn create(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory)?;
-    }
+    make_directory(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+        // Its name must survive a power cut: keys without their database are refused as an installation that lost it.
+        Ok(_) => match path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            Some(directory) => fs::File::open(directory)?.sync_all(),
+            None => Ok(()),
+        },
     }
 }
 

@@ -20,6 +20,27 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// The file's path with this at its end.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(file: &Path) -> Result<(), VaultError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(VaultError::Write(file.to_owned(), error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a file's directory survive a power cut.
+pub(super) fn sync(path: &Path) -> Result<(), VaultError> {
+    let directory = directory_of(path);
+    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| VaultError::Write(directory.to_owned(), e))
+}
+
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

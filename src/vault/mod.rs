@@ -14,13 +14,12 @@
 
 pub mod data_key;
 mod files;
+pub mod first;
 pub mod marker;
 pub mod rotation;
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -31,7 +30,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use data_key::{DataKey, Place};
-use files::{directory_of, instance_key_path, make_private_directory, read_key, write_key};
+use files::{instance_key_path, read_key};
 
 use crate::model::{item::ItemIds, secret::Secret};
 
@@ -91,28 +90,11 @@ impl Vault {
     /// Makes both key files, readable by their owner alone, and the directory above them if it is missing.
     ///
     /// # Errors
-    /// If one of them exists, or cannot be written. A failure leaves neither behind.
+    /// As [`first::draft`] and [`first::keep`].
     pub fn create(encryption_key_path: &Path) -> Result<Vault, VaultError> {
-        let paths = [encryption_key_path.to_owned(), instance_key_path(encryption_key_path)];
-        if let Some(there) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
-            return Err(VaultError::AlreadyThere(there.clone()));
-        }
-        let mut keys = [Zeroizing::new([0; 32]), Zeroizing::new([0; 32])];
-        for key in &mut keys {
-            getrandom::fill(&mut key[..]).map_err(VaultError::NoRandomness)?;
-        }
-        let directory = directory_of(encryption_key_path);
-        make_private_directory(directory).map_err(|e| VaultError::Write(directory.to_owned(), e))?;
-        write_key(&paths[0], &keys[0])?;
-        if let Err(error) = write_key(&paths[1], &keys[1]) {
-            // Nothing was sealed with the first yet, and alone it would block the next try.
-            let _ = fs::remove_file(&paths[0]);
-            return Err(error);
-        }
-        // The names themselves must survive a power cut, too.
-        File::open(directory).and_then(|d| d.sync_all()).map_err(|e| VaultError::Write(directory.to_owned(), e))?;
-        let [encryption, instance] = keys;
-        Ok(Vault::from_keys(*encryption, *instance))
+        let vault = first::draft(encryption_key_path)?;
+        first::keep(encryption_key_path)?;
+        Ok(vault)
     }
 
     /// Reads both key files.
@@ -196,6 +178,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Keys `[1; 32]` and `[2; 32]`. Expected values in these tests were computed with Python's `cryptography`.

@@ -11,8 +11,7 @@
 //! away, or finishes with it ([`settle`]).
 
 use std::{
-    fs::{self, File},
-    io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Vault, VaultError,
-    files::{directory_of, instance_key_path, read_key, write_key},
+    files::{beside, instance_key_path, read_key, remove, sync, write_key},
 };
 
 /// A new encryption key on its way.
@@ -92,7 +91,7 @@ pub fn load_next(encryption_key_path: &Path) -> Option<Vault> {
 
 /// Where the old key of a rotation is kept.
 pub fn previous(encryption_key_path: &Path) -> PathBuf {
-    with(encryption_key_path, ".prev")
+    beside(encryption_key_path, ".prev")
 }
 
 /// What is left of a rotation.
@@ -132,24 +131,5 @@ fn finish(path: &Path) -> Result<(), VaultError> {
 }
 
 fn next(path: &Path) -> PathBuf {
-    with(path, ".next")
-}
-
-fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn remove(file: &Path) -> Result<(), VaultError> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(VaultError::Write(file.to_owned(), error)),
-        _ => Ok(()),
-    }
-}
-
-/// The names of files must survive a power cut, too.
-fn sync(path: &Path) -> Result<(), VaultError> {
-    let directory = directory_of(path);
-    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| VaultError::Write(directory.to_owned(), e))
+    beside(path, ".next")
 }

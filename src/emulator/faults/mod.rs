@@ -26,6 +26,9 @@ use super::{
     http::{Request, Response},
 };
 
+/// The longest body of a fault, in bytes.
+const BODY_MAX: usize = 64 << 20;
+
 /// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +101,9 @@ pub struct Fault {
     /// For `body`; empty by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// How often the body comes, one after the other; once by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<usize>,
     /// `status` and `body` answer although the call had its effect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_effect: bool,
@@ -124,6 +130,7 @@ impl Fault {
             delay_ms: None,
             keep: None,
             body: None,
+            repeat: None,
             after_effect: false,
         }
     }
@@ -140,6 +147,8 @@ impl Fault {
             Some("A truncated listing needs \"keep\", the number of items.")
         } else if self.kind == Kind::Delay && self.delay_ms.is_none() {
             Some("A delay needs \"delay_ms\".")
+        } else if self.repeat.unwrap_or(1).saturating_mul(self.body.as_ref().map_or(0, String::len)) > BODY_MAX {
+            Some("A body has at most 64 MB.")
         } else {
             None
         }
@@ -340,7 +349,7 @@ impl Effect {
     fn refusal(&self, fault: &Fault) -> Response {
         let status = fault.status.unwrap_or(503);
         let mut response = if fault.kind == Kind::Body {
-            let body = fault.body.clone().unwrap_or_default().into_bytes();
+            let body = fault.body.as_deref().unwrap_or_default().repeat(fault.repeat.unwrap_or(1)).into_bytes();
             Response { status, headers: vec![("content-type".into(), "text/html; charset=UTF-8".into())], body }
         } else {
             let (domain, reason, message) = usual(status, fault.reason.as_deref());

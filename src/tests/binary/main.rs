@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by failing what is wrong")]
 
+mod first;
 mod kills;
 mod power;
 mod rotation;

@@ -14,7 +14,7 @@ use super::{BINARY, Demo, Process};
 
 type Env = BTreeMap<String, String>;
 
-fn private(path: &Path, content: &[u8]) {
+pub fn private(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -27,7 +27,7 @@ fn run(env: &Env, args: &[&str]) -> (i32, String) {
 }
 
 /// Starts the service, waits until it listens, and kills it.
-fn start(env: &Env) {
+pub fn start(env: &Env) {
     let child = Command::new(BINARY)
         .arg("serve")
         .envs(env)

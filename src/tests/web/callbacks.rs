@@ -160,7 +160,7 @@ async fn an_exchange_that_breaks_leaves_nothing() {
         fault.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         fault
     };
-    let large = "x".repeat(16 << 20);
+    let large = "x".repeat(1 << 20);
     for (what, fault, at) in [
         ("refused", fault("status", json!({"status": 400, "reason": "invalid_grant"})), "400"),
         ("broken", fault("status", json!({"status": 500})), "error=google_unavailable"),
@@ -177,7 +177,9 @@ async fn an_exchange_that_breaks_leaves_nothing() {
             "error=google_unavailable",
         ),
         ("nothing", fault("body", json!({"status": 200, "body": ""})), "error=google_unavailable"),
-        ("too much", fault("body", json!({"status": 200, "body": large})), "error=google_unavailable"),
+        ("too much", fault("body", json!({"status": 200, "body": large, "repeat": 50})), "error=google_unavailable"),
+        // Half a minute is how long we wait.
+        ("nothing in time", fault("delay", json!({"delay_ms": 40_000})), "error=google_unavailable"),
     ] {
         let back = way(&mut ada, "/auth/connect-client", "ada@acme.example").await;
         assert_eq!(site.world.command("POST", "faults", fault).await.0, 200, "{what}");

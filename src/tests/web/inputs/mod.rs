@@ -44,6 +44,7 @@ const ELSEWHERE: &[(u8, &str)] = &[
     (54, "after_signing_in_one_is_on_our_own_pages"),
     (62, "what_is_asked_twice_is_done_once"),
     (63, "what_is_asked_twice_is_done_once"),
+    (63, "an_account_that_took_its_permission_back_is_not_checked_by_hand"),
     (64, "what_is_asked_twice_is_done_once"),
     (67, "a_session_ends_with_what_it_stood_for"),
     (68, "nobody_reaches_what_is_not_theirs"),
@@ -60,6 +61,9 @@ const ELSEWHERE: &[(u8, &str)] = &[
     (90, "the_wizard_refuses_what_makes_no_sense_and_goes_on_where_it_was"),
     (91, "no_forged_identity_sets_up"),
     (92, "the_wizard_refuses_what_makes_no_sense_and_goes_on_where_it_was"),
+    (93, "killed_at_any_moment_a_first_start_leaves_what_starts"),
+    (93, "the_service_starts_from_every_state_in_which_a_first_start_can_die"),
+    (93, "a_first_start_without_room_or_right_leaves_nothing_and_the_next_one_is_a_first_start"),
     (93, "a_first_start_makes_everything_and_opens_the_set_up_to_who_reads_the_log"),
 ];
 
@@ -73,6 +77,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("mod.rs"),
     include_str!("../../service.rs"),
     include_str!("../../binary/main.rs"),
+    include_str!("../../binary/first.rs"),
     include_str!("../../client.rs"),
     include_str!("../../mail.rs"),
     include_str!("../../upkeep.rs"),
