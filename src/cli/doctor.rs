@@ -260,15 +260,15 @@ async fn installation(app: &App, settings: &Settings, offline: bool, findings: &
 
 /// Whether the clock can be right.
 fn told_time(now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Finding {
-    const TODO: &str = "set the clock of this machine, best by NTP";
+    const REMEDY: &str = "set the clock of this machine, best by NTP";
     let made = MADE.parse().unwrap_or(now);
     let text = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
     match newest {
         _ if now < made => {
-            Wrong(format!("the clock says {}, and this program was made later than that", text(now)), TODO)
+            Wrong(format!("the clock says {}, and this program was made later than that", text(now)), REMEDY)
         }
         Some(newest) if newest > now + DRIFT => {
-            Wrong(format!("the clock is behind the database, which was written on {}", text(newest)), TODO)
+            Wrong(format!("the clock is behind the database, which was written on {}", text(newest)), REMEDY)
         }
         _ => Well(text(now)),
     }
