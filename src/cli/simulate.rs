@@ -33,6 +33,9 @@ pub struct Arguments {
     shrink: usize,
 }
 
+/// Lines of a world's history that are shown.
+const SHOWN: usize = 200;
+
 /// Lives through them; exit code 1 when something went wrong.
 ///
 /// # Errors
@@ -86,7 +89,10 @@ pub fn run(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Ending {
 
 fn replay(nursery: &Nursery, tape: Vec<u32>, ticks: u32, out: &mut (dyn Write + Send)) -> Ending {
     let life = nursery.life(Tape::of(tape), ticks, "aa");
-    for line in &life.log {
+    let file = std::env::temp_dir().join("busybridge-history.txt");
+    std::fs::write(&file, life.log.join("\n")).map_err(Failure::failed)?;
+    writeln!(out, "The whole history is in {}; its end:", file.display()).map_err(Failure::failed)?;
+    for line in &life.log[life.log.len().saturating_sub(SHOWN)..] {
         let short: String = line.chars().take(900).collect();
         writeln!(out, "{short}").map_err(Failure::failed)?;
     }

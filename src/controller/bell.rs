@@ -7,7 +7,7 @@
 //! its calendar is being read stays.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,6 +53,35 @@ pub struct Mark {
     pub scope: Scope,
     /// When the first of several rang, by the service's own clock.
     pub since: Duration,
+    /// Somebody of the house wants it, and waits.
+    pub asked: bool,
+}
+
+/// Ticks of one user to which notifications lead at once, after a time of silence.
+const AT_ONCE: u32 = 20;
+
+/// How soon a user's notifications lead to a tick. Some changes are carried on at once; where it rings all the time (a stranger
+/// invites a thousand times a minute), ticks keep their distance (reliability Q6).
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// When the ticks so far are paid for, each with the distance.
+    paid: Duration,
+    rung: bool,
+}
+
+impl Pace {
+    /// It rings at `now`: the earliest moment of the tick, when ticks are to be `apart`.
+    pub fn rings(&mut self, now: Duration, apart: Duration) -> Duration {
+        self.rung = true;
+        now.max(self.paid.saturating_sub(apart * (AT_ONCE - 1)))
+    }
+
+    /// A tick begins.
+    pub fn ticks(&mut self, now: Duration, apart: Duration) {
+        if std::mem::take(&mut self.rung) {
+            self.paid = self.paid.max(now) + apart;
+        }
+    }
 }
 
 /// Clones are one bell.
@@ -65,7 +94,7 @@ pub struct Bell {
 #[derive(Debug, Default)]
 struct Inner {
     channels: BTreeMap<String, ChannelRow>,
-    marks: BTreeMap<UserId, (Scope, Duration)>,
+    marks: BTreeMap<UserId, (Scope, Duration, bool)>,
     marked: BTreeSet<i64>,
     /// When channels rang last, by the numbers of their rows; taken to be noted.
     rang: BTreeMap<i64, DateTime<Utc>>,
@@ -102,7 +131,7 @@ impl Bell {
         if !inner.marked.insert(row.calendar) {
             return Heard::Again;
         }
-        inner.mark(row.user, Scope::one(row.calendar), moment);
+        inner.mark(row.user, Scope::one(row.calendar), moment, false);
         drop(inner);
         self.wake.notify_one();
         Heard::Marked
@@ -110,7 +139,7 @@ impl Bell {
 
     /// Marks what somebody of the house wants looked at.
     pub fn ring(&self, user: UserId, scope: Scope, moment: Duration) {
-        self.lock().mark(user, scope, moment);
+        self.lock().mark(user, scope, moment, true);
         self.wake.notify_one();
     }
 
@@ -124,7 +153,7 @@ impl Bell {
         let mut inner = self.lock();
         inner.marked.clear();
         let marks = std::mem::take(&mut inner.marks);
-        marks.into_iter().map(|(user, (scope, since))| Mark { user, scope, since }).collect()
+        marks.into_iter().map(|(user, (scope, since, asked))| Mark { user, scope, since, asked }).collect()
     }
 
     /// Takes when channels rang since this was last asked.
@@ -134,9 +163,10 @@ impl Bell {
 }
 
 impl Inner {
-    fn mark(&mut self, user: UserId, scope: Scope, moment: Duration) {
-        let mark = self.marks.entry(user).or_insert((Scope::nothing(), moment));
+    fn mark(&mut self, user: UserId, scope: Scope, moment: Duration, asked: bool) {
+        let mark = self.marks.entry(user).or_insert((Scope::nothing(), moment, false));
         mark.0 = std::mem::take(&mut mark.0).and(scope);
+        mark.2 |= asked;
     }
 }
 
@@ -198,11 +228,38 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(hear(&bell, "channel", "secret", "resource", "exists", 1), Heard::Again);
         }
-        let mark = Mark { user: UserId(7), scope: Scope::one(3), since: Duration::from_secs(5) };
+        let mark = Mark { user: UserId(7), scope: Scope::one(3), since: Duration::from_secs(5), asked: false };
         assert_eq!(bell.take(), std::slice::from_ref(&mark));
         assert_eq!(bell.take(), []);
         assert_eq!(hear(&bell, "channel", "secret", "resource", "not_exists", 1), Heard::Marked);
         assert_eq!(bell.take(), [mark]);
         assert_eq!(bell.take_rang().len(), 1);
+    }
+
+    #[test]
+    fn who_rings_all_the_time_is_looked_at_every_ten_seconds() {
+        const APART: Duration = Duration::from_secs(10);
+        let (mut pace, mut ticks, mut due) = (Pace::default(), Vec::new(), None);
+        // A thousand a minute for ten minutes.
+        for n in 0..10_000_u64 {
+            let now = Duration::from_millis(n * 60);
+            if due.is_some_and(|due| due <= now) {
+                pace.ticks(now, APART);
+                ticks.push(now);
+                due = None;
+            }
+            let at = pace.rings(now, APART);
+            due = Some(due.map_or(at, |due: Duration| due.min(at)));
+        }
+        assert!(ticks[..20].iter().all(|tick| *tick < Duration::from_secs(2)), "{ticks:?}");
+        let last = &ticks[21..];
+        assert!(last.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(9_900)), "{ticks:?}");
+        assert!((76..=82).contains(&ticks.len()), "{}", ticks.len());
+        // After a silence the next ones are heard at once; ticks for which nobody rang do not count.
+        let now = Duration::from_secs(1_000);
+        for _ in 0..50 {
+            pace.ticks(now, APART);
+        }
+        assert_eq!(pace.rings(now, APART), now);
     }
 }

@@ -26,7 +26,7 @@ use tracing::{error, info, warn};
 
 use super::{
     App, accounts, alerts,
-    bell::Bell,
+    bell::{Bell, Pace},
     board::Board,
     channels,
     chores::{self, Chore, Timetable},
@@ -61,6 +61,8 @@ pub struct Options {
     pub writes: usize,
     /// How long a ring waits for others of the same change.
     pub gather: Duration,
+    /// How far apart the ticks of a user are at least for whom it rings all the time.
+    pub apart: Duration,
     /// How often the roster is read.
     pub glance: Duration,
     /// How long ticks may take to end when the service stops.
@@ -76,6 +78,7 @@ impl Options {
             places: 8,
             writes: 200,
             gather: Duration::from_millis(300),
+            apart: Duration::from_secs(10),
             glance: Duration::from_secs(20),
             patience: Duration::from_secs(8),
         }
@@ -165,6 +168,8 @@ struct Known {
     calm: Option<Calm>,
     /// The first ring that has not led to its last write.
     since: Option<Moment>,
+    /// How soon its notifications are followed.
+    pace: Pace,
 }
 
 /// What a tick came to.
@@ -295,8 +300,11 @@ impl Service {
         next.saturating_sub(now) + Duration::from_millis(2)
     }
 
-    fn begin(&self, user: UserId, lane: Lane, scope: Scope) -> JoinHandle<Ended> {
+    fn begin(&mut self, user: UserId, lane: Lane, scope: Scope) -> JoinHandle<Ended> {
         let (mut app, begun) = (self.app.clone(), self.desk.moment());
+        if let Some(known) = self.users.get_mut(&user) {
+            known.pace.ticks(begun, self.options.apart);
+        }
         let board = self.desk.board.clone();
         board.begins(user);
         let told = app.progress.clone();
@@ -456,8 +464,12 @@ impl Service {
     fn hear(&mut self) {
         let now = self.desk.moment();
         for mark in self.desk.bell.take() {
+            let mut at = now;
             if let Some(known) = self.users.get_mut(&mark.user) {
                 known.since.get_or_insert(mark.since);
+                if !mark.asked {
+                    at = known.pace.rings(now, self.options.apart);
+                }
             }
             for (number, calendar) in &mut self.calendars {
                 if mark.scope.reads(*number) && calendar.user == mark.user {
@@ -465,7 +477,7 @@ impl Service {
                     calendar.unannounced = None;
                 }
             }
-            self.ring(mark.user, now + self.options.gather, mark.scope);
+            self.ring(mark.user, at.max(now + self.options.gather), mark.scope);
         }
     }
 

@@ -104,6 +104,8 @@ pub const FAULTS: [&str; 14] = [
     "F15 false empty",
     "F16 nonsense",
 ];
+/// Lines of history that are kept; a world of ordinary length stays below it.
+const LONGEST_LOG: usize = 50_000;
 /// Kinds of calls.
 pub const CALLS: [&str; 7] = ["list", "delta", "get", "insert", "patch", "delete", "token"];
 
@@ -136,6 +138,8 @@ pub struct Truth {
     pub touched: BTreeMap<(String, String), bool>,
     /// Events of ours from which somebody took the marker, with what they were.
     pub bare: BTreeMap<(String, String), (usize, ItemKey)>,
+    /// Every event that any installation made. None of them is ever a reason for anything.
+    pub made: BTreeSet<(String, String)>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
     /// Faults strike.
@@ -167,7 +171,7 @@ impl Truth {
 
     fn note(&mut self, text: &str) {
         self.hash = xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), self.hash);
-        if self.log.len() > 600 {
+        if self.log.len() > LONGEST_LOG {
             self.log.pop_front();
         }
         self.log.push_back(text.to_owned());
@@ -506,6 +510,11 @@ impl Scene {
         if truth.unwanted.contains(&origin) || truth.touched.contains_key(&origin) {
             return;
         }
+        // Something of ours without its marker passed for an event while no database knew it.
+        let series = key.origin.event.as_instance().map_or(origin.1.clone(), |(series, _)| series.as_str().into());
+        if truth.made.contains(&(origin.0.clone(), series)) {
+            return;
+        }
         if !wanted(calendar) || !wanted(&origin.0) {
             return;
         }
@@ -547,6 +556,7 @@ impl Scene {
         if call == 3
             && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
         {
+            truth.made.insert((calendar.clone(), id));
             let count = self.standing(truth, &calendar, n, &key);
             let revived = truth.revived.iter().any(|(at, _)| *at == calendar);
             if count > 1 && !revived {

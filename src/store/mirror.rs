@@ -175,7 +175,7 @@ impl Store {
                     json["event"] = json!(hex(&self.data_key.seal(&place, &stored::to_bytes(event))));
                     living.push(json);
                 }
-                Change::Gone { id, series, etag: _, told } if old.is_none_or(|old| old.state != "tombstone") => {
+                Change::Gone { id, series, etag: _, told } if is_learnt(old, owner) => {
                     let series = series.clone().or_else(|| id.as_instance());
                     let mut json = row_of(id.as_str(), series.as_ref(), owner);
                     json["told"] = json!(i32::from(*told));
@@ -328,7 +328,7 @@ const UPSERT_LIVE: &str =
         updated = excluded.updated, etag = excluded.etag, told = NULL, gone_at = NULL,
         event_encrypted = excluded.event_encrypted";
 
-// What the row knows of its owner and version stays: a tombstone says little.
+// What the row knows of its owner and version stays: a tombstone says little. Only one of which nothing was known learns whose it was.
 const UPSERT_GONE: &str =
     "INSERT INTO mirror_events (client_calendar_id, event_id, state, owner, series_event_id, slot,
         item_origin_calendar_id, item_origin_event_id, item_slot, item_incarnation, item_in_series, told, gone_at)
@@ -336,8 +336,25 @@ const UPSERT_GONE: &str =
         value ->> 'calendar', value ->> 'origin', value ->> 'item_slot', value ->> 'incarnation', value ->> 'in_series',
         value ->> 'told', value ->> 'gone_at'
     FROM json_each(?2) WHERE true
-    ON CONFLICT (client_calendar_id, event_id) DO UPDATE SET state = 'tombstone', told = excluded.told,
-        gone_at = excluded.gone_at, event_encrypted = NULL";
+    ON CONFLICT (client_calendar_id, event_id) DO UPDATE SET state = 'tombstone',
+        told = max(excluded.told, coalesce(mirror_events.told, 0)),
+        gone_at = coalesce(mirror_events.gone_at, excluded.gone_at), event_encrypted = NULL,
+        item_origin_calendar_id = CASE mirror_events.owner WHEN 'person' THEN excluded.item_origin_calendar_id
+            ELSE mirror_events.item_origin_calendar_id END,
+        item_origin_event_id = CASE mirror_events.owner WHEN 'person' THEN excluded.item_origin_event_id
+            ELSE mirror_events.item_origin_event_id END,
+        item_slot = CASE mirror_events.owner WHEN 'person' THEN excluded.item_slot ELSE mirror_events.item_slot END,
+        item_incarnation = CASE mirror_events.owner WHEN 'person' THEN excluded.item_incarnation
+            ELSE mirror_events.item_incarnation END,
+        item_in_series = CASE mirror_events.owner WHEN 'person' THEN excluded.item_in_series
+            ELSE mirror_events.item_in_series END,
+        owner = CASE mirror_events.owner WHEN 'person' THEN excluded.owner ELSE mirror_events.owner END";
+
+/// Whether a tombstone says something that the row does not: that the event is gone, or whose it was.
+fn is_learnt(old: Option<&Known>, owner: &Owner) -> bool {
+    let Some(old) = old else { return true };
+    old.state != "tombstone" || old.owner == "person" && matches!(owner, Owner::Ours(_))
+}
 
 /// Whether a living version is to be stored: it is another one than the row's, and not older.
 fn is_news(old: Option<&Known>, updated: &str, etag: &str, owner: &Owner) -> bool {

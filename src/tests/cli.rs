@@ -150,6 +150,16 @@ async fn wrong_settings_are_named_and_nothing_is_made() {
     assert!(!database.exists());
     refused(&["plan", "--all"], &[("LOG_LEVEL", "verbose")], 2, "LOG_LEVEL").await;
     refused(&["plan", "--all"], &[("PUBLIC_URL", "http://example.com")], 2, "PUBLIC_URL").await;
+    // Google is Google, or something on this machine, and nothing in between: people's tokens would go there.
+    for elsewhere in ["http://evil.example", "https://evil.example", "http://127.0.0.1.evil.example", "http://10.0.0.1"]
+    {
+        for command in [&["plan", "--all"][..], &["serve"]] {
+            refused(command, &[("GOOGLE_ISSUER_URL", elsewhere)], 2, "GOOGLE_ISSUER_URL").await;
+            refused(command, &[("GOOGLE_CALENDAR_API_URL", elsewhere)], 2, "GOOGLE_CALENDAR_API_URL").await;
+            let both = [("GOOGLE_ISSUER_URL", elsewhere), ("GOOGLE_CALENDAR_API_URL", elsewhere)];
+            refused(command, &both, 2, "127.0.0.1").await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@
 //! | `fault {JSON}`, `fault clear` | Google misbehaves |
 //! | `expire CAL` | the sync tokens of a calendar die |
 //! | `lose-database [PERSON]` | the database is gone; the keys are not |
+//! | `back-up`, `put-back [PERSON]` | a copy of the database is made; it takes the place of the one in use |
 //! | `mappings [PERSON]` | how many items are remembered |
 //! | `log [PERSON]` | what the sync log says, newest first |
 //! | `policy [PERSON]` | lines `horizon DAYS`, `brake COUNT PERCENT`, `prefix TEXT` |
@@ -146,8 +147,14 @@ fn difference(before: &str, after: &str) -> String {
 
 /// Runs a script; gives it back with what came out.
 pub(super) async fn run(text: &str, settings: &Settings) -> String {
-    let mut stage =
-        Stage { world: World::with_settings(settings.clone()).await, calls: 0, chance: false, kinds: BTreeMap::new() };
+    let mut stage = Stage {
+        world: World::with_settings(settings.clone()).await,
+        calls: 0,
+        chance: false,
+        kinds: BTreeMap::new(),
+        copy: None,
+        copies: 0,
+    };
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     let mut command: Vec<&str> = Vec::new();
@@ -190,6 +197,9 @@ pub(super) struct Stage {
     pub(super) chance: bool,
     /// Calls that `calls-by-kind` has told already.
     pub(super) kinds: BTreeMap<&'static str, u64>,
+    /// The last copy of a database, and how many were made.
+    copy: Option<PathBuf>,
+    copies: u32,
 }
 
 impl Stage {
@@ -217,6 +227,21 @@ impl Stage {
             "lose-database" => {
                 let person = self.person(arguments);
                 self.world.lose_database(&person).await;
+                "ok".into()
+            }
+            "back-up" => {
+                let person = self.person(arguments);
+                self.copies += 1;
+                let store = &self.world.app(&person).store;
+                let copy = store.path().with_file_name(format!("copy-{}.db", self.copies));
+                store.back_up(&copy).await.unwrap();
+                self.copy = Some(copy);
+                "ok".into()
+            }
+            "put-back" => {
+                let person = self.person(arguments);
+                let copy = self.copy.clone().expect("back-up comes first");
+                self.world.restore(&person, &copy).await;
                 "ok".into()
             }
             "mappings" => {

@@ -426,6 +426,47 @@ async fn a_flood_of_notifications_leads_to_a_few_ticks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_invited_all_the_time_is_looked_at_every_ten_seconds() {
+    let world = world(1).await;
+    let app = world.app("p0").clone();
+    let user = world.people["p0"].user;
+    open_channel(&app, user, "acme0").await;
+    let options = Options { webhook: Some("http://nowhere.example".into()), ..options() };
+    let stage = begin(app.clone(), options).await;
+    until("the first tick", async || stage.figure("busybridge_ticks_total").await >= 1.0).await;
+    stage.at_rest().await;
+    let invite = async |n: usize| {
+        meet(&world, "acme0", &format!("Offer {n}"), 8).await;
+        assert_eq!(stage.notify("acme0", "secret", "resource", "exists").await.0, 204);
+    };
+    let ticks = async || stage.figure("busybridge_ticks_total").await;
+    // Some are followed at once.
+    for n in 0..20 {
+        let before = ticks().await;
+        invite(n).await;
+        until("the tick", async || ticks().await > before).await;
+        stage.at_rest().await;
+    }
+    assert_eq!(shown(&world, "globex0").await, 20);
+    // The next ones wait for ten seconds, together, and nothing of them is lost.
+    let before = ticks().await;
+    for n in 20..40 {
+        invite(n).await;
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!((ticks().await, shown(&world, "globex0").await), (before, 20));
+    stage.pass(&world, 10).await;
+    until("the tick", async || ticks().await > before).await;
+    stage.at_rest().await;
+    assert_eq!((ticks().await, shown(&world, "globex0").await), (before + 1.0, 40));
+    // Whoever waits at a page does not wait for that.
+    invite(40).await;
+    stage.desk.bell.ring(user, Scope::all(), stage.desk.moment());
+    until("what was asked for", async || shown(&world, "globex0").await == 41).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_users_tick_is_nobody_elses() {
     let world = world(2).await;
     let mut app = world.app("p0").clone();

@@ -64,7 +64,7 @@ pub async fn play(
     let Prepared { app, users: _, settings, core: _, google, home } = prepared;
     let held = lock::hold(&settings.database).map_err(Failure::failed)?;
     let webhook = format!("http://{}{WEBHOOK}", settings.listen);
-    let options = Options { gather: GATHER, ..Options::new(Some(webhook), settings.zone) };
+    let options = Options { gather: GATHER, apart: GATHER, ..Options::new(Some(webhook), settings.zone) };
     let (ready, is_ready) = oneshot::channel();
     let begun = |_| {
         let _ = ready.send(());

@@ -15,6 +15,7 @@ impl<'a> Program<'a> {
     pub async fn of(browser: &'a Browser) -> Self {
         // A connection that the server is about to close is not used again.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        super::schema::learn(&browser.url).await;
         let mut program = Program { browser, csrf: String::new(), http };
         let (status, me) = program.ask("GET", "/api/me", None).await;
         if status == 200 {
@@ -36,7 +37,9 @@ impl<'a> Program<'a> {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        answer(request).await
+        let (status, told) = answer(request).await;
+        super::schema::check(method, path, status, &told);
+        (status, told)
     }
 }
 

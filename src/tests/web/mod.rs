@@ -2,10 +2,12 @@
 
 mod api;
 mod callbacks;
+mod checklist;
 mod doors;
 mod inputs;
 pub mod journeys;
 mod matrix;
+mod schema;
 mod security;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -10,7 +10,7 @@ use super::{
         error::{Refusal, sentence},
         forms::{is_address, is_mail_host},
     },
-    accepted, body,
+    Accepted, body,
     calendars::all,
     sync::{page, told},
     types::{
@@ -44,14 +44,17 @@ const RECIPIENTS_MAX: usize = 50;
 /// How it is with the installation
 #[endpoint(tags("admin"))]
 pub async fn get_health(req: &mut Request, depot: &mut Depot) -> Result<Json<Health>, Refusal> {
-    let ctx = Ctx::of(req, depot)?;
+    Ok(Json(health(&Ctx::of(req, depot)?).await?))
+}
+
+async fn health(ctx: &Ctx) -> Result<Health, Refusal> {
     let (front, store) = (&ctx.front, &ctx.front.app.store);
     let Figures { users, calendars, ours, channels, failing, lines, failures, mails: _ } = store.figures().await?;
     let spend: std::collections::BTreeMap<&str, u64> = front.app.google.spend_figures().into_iter().collect();
     let of = |name: &str| spend.get(name).copied().unwrap_or(0);
     let trouble = front.desk.health.trouble(front.desk.moment());
     let alerts = store.alerts(ctx.now()).await?;
-    Ok(Json(Health {
+    Ok(Health {
         status: trouble.map_or("ok", |trouble| trouble.code()).to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
         users,
@@ -66,7 +69,7 @@ pub async fn get_health(req: &mut Request, depot: &mut Depot) -> Result<Json<Hea
         requests_today: of("used"),
         requests_limit: of("limit"),
         requests_forecast: of("forecast"),
-    }))
+    })
 }
 
 async fn user_told(ctx: &Ctx, user: &Person) -> Result<User, Refusal> {
@@ -106,13 +109,12 @@ pub async fn get_user(req: &mut Request, depot: &mut Depot) -> Result<Json<UserB
 
 /// Looks at a user's calendars now
 #[endpoint(tags("admin"), parameters(("id" = i64, Path, description = "The user")))]
-pub async fn sync_user(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<User>, Refusal> {
+pub async fn sync_user(req: &mut Request, depot: &mut Depot) -> Result<Accepted<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
     ctx::ring(&ctx.front, named.id, Scope::all());
     let body = user_told(&ctx, &named).await?;
-    accepted(res);
-    Ok(Json(body))
+    Ok(Accepted(body))
 }
 
 /// Makes a user sign in and connect all accounts again
@@ -126,13 +128,12 @@ pub async fn force_sign_in(req: &mut Request, depot: &mut Depot) -> Result<Json<
 
 /// Removes a user; what we made for them is removed first
 #[endpoint(tags("admin"), parameters(("id" = i64, Path, description = "The user")))]
-pub async fn remove_user(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<User>, Refusal> {
+pub async fn remove_user(req: &mut Request, depot: &mut Depot) -> Result<Accepted<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
     people::begin_removal(&ctx, &named).await?;
     let body = user_told(&ctx, &Person { removing: true, ..named }).await?;
-    accepted(res);
-    Ok(Json(body))
+    Ok(Accepted(body))
 }
 
 /// Makes a user an admin, or none
@@ -160,7 +161,7 @@ pub async fn get_user_plan(req: &mut Request, depot: &mut Depot) -> Result<Json<
 
 /// Approves removals that the brake holds
 #[endpoint(tags("admin"), request_body = CodeBody, parameters(("id" = i64, Path, description = "The user")))]
-pub async fn approve_removals(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<User>, Refusal> {
+pub async fn approve_removals(req: &mut Request, depot: &mut Depot) -> Result<Accepted<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
     let CodeBody { code } = body::read(req, ctx.front.limits.patience).await?;
@@ -171,8 +172,7 @@ pub async fn approve_removals(req: &mut Request, depot: &mut Depot, res: &mut Re
     intent::answer(&ctx.front.app, named.id, &code, Word::Approve).await?;
     ctx::ring(&ctx.front, named.id, Scope::all());
     let body = user_told(&ctx, &named).await?;
-    accepted(res);
-    Ok(Json(body))
+    Ok(Accepted(body))
 }
 
 /// Disconnects a calendar for a user
@@ -180,17 +180,12 @@ pub async fn approve_removals(req: &mut Request, depot: &mut Depot, res: &mut Re
     ("id" = i64, Path, description = "The user"),
     ("calendar" = i64, Path, description = "The calendar"),
 ))]
-pub async fn disconnect_for_user(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<User>, Refusal> {
+pub async fn disconnect_for_user(req: &mut Request, depot: &mut Depot) -> Result<Accepted<User>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let named = people::named(&ctx, req).await?;
     people::disconnect_for(&ctx, &named, ctx::number(req, "calendar")?).await?;
     let body = user_told(&ctx, &named).await?;
-    accepted(res);
-    Ok(Json(body))
+    Ok(Accepted(body))
 }
 
 /// The log of everybody
@@ -252,25 +247,7 @@ async fn settle_pause(req: &mut Request, depot: &mut Depot, paused: bool) -> Res
             ctx::ring(&ctx.front, one.id, Scope::all());
         }
     }
-    let (front, figures) = (&ctx.front, store.figures().await?);
-    let spend: std::collections::BTreeMap<&str, u64> = front.app.google.spend_figures().into_iter().collect();
-    let of = |name: &str| spend.get(name).copied().unwrap_or(0);
-    Ok(Json(Health {
-        status: "ok".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        users: figures.users,
-        calendars: figures.calendars,
-        events: figures.ours,
-        calendars_failing: figures.failing,
-        error_rate: if figures.lines == 0 { 0.0 } else { f64::from(figures.failures) / f64::from(figures.lines) },
-        queue: front.desk.metrics.queue_depth.get(),
-        webhook_channels: figures.channels,
-        open_alerts: store.alerts(ctx.now()).await?.iter().filter(|alert| alert.resolved.is_none()).count(),
-        paused,
-        requests_today: of("used"),
-        requests_limit: of("limit"),
-        requests_forecast: of("forecast"),
-    }))
+    Ok(Json(health(&ctx).await?))
 }
 
 /// Forgets what is old, by the table of retention
@@ -420,7 +397,9 @@ pub async fn reset_everything(req: &mut Request, depot: &mut Depot) -> Result<Js
 }
 
 /// A copy of the database, without sessions and secrets of channels
-#[endpoint(tags("admin"))]
+#[endpoint(tags("admin"), responses(
+    (status_code = 200, description = "An SQLite database", content_type = "application/vnd.sqlite3"),
+))]
 pub async fn export_database(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), Refusal> {
     let ctx = Ctx::of(req, depot)?;
     here::fresh(&ctx, "/admin")?;

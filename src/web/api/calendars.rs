@@ -1,10 +1,10 @@
 //! Client's and personal calendars. A number of the one kind is none of the other.
 
-use salvo::{Depot, Request, Response, http::StatusCode, oapi::endpoint, writing::Json};
+use salvo::{Depot, Request, oapi::endpoint, writing::Json};
 
 use super::{
     super::{consultant::dashboard, ctx::Ctx, error::Refusal},
-    accepted, body,
+    Accepted, Created, body,
     types::{Calendar, NewCalendar, time},
 };
 use crate::{
@@ -51,46 +51,29 @@ async fn find(ctx: &Ctx, req: &Request, role: Role) -> Result<CalendarRow, Refus
     if row.role == role { Ok(row) } else { Err(Refusal::missing()) }
 }
 
-async fn one(ctx: &Ctx, number: i64, role: Role) -> Result<Json<Calendar>, Refusal> {
+async fn one(ctx: &Ctx, number: i64, role: Role) -> Result<Calendar, Refusal> {
     let found = all(ctx, ctx.user(), &[role]).await?.into_iter().find(|calendar| calendar.id == number);
-    found.map(Json).ok_or_else(Refusal::missing)
+    found.ok_or_else(Refusal::missing)
 }
 
-async fn choose(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-    role: Role,
-) -> Result<Json<Calendar>, Refusal> {
+async fn choose(req: &mut Request, depot: &mut Depot, role: Role) -> Result<Created<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let NewCalendar { token_id, calendar_id } = body::read(req, ctx.front.limits.patience).await?;
     let number = connect::choose(&ctx.front.app, ctx.id(), TokenId(token_id), &calendar_id, role).await?;
     let calendar = one(&ctx, number, role).await?;
-    res.status_code(StatusCode::CREATED);
-    Ok(calendar)
+    Ok(Created(calendar))
 }
 
-async fn disconnect(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-    role: Role,
-) -> Result<Json<Calendar>, Refusal> {
+async fn disconnect(req: &mut Request, depot: &mut Depot, role: Role) -> Result<Accepted<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let row = find(&ctx, req, role).await?;
     ctx.front.app.store.leave_calendar(ctx.id(), row.number).await?;
     ctx.ring(Scope::all());
     let calendar = one(&ctx, row.number, role).await?;
-    accepted(res);
-    Ok(calendar)
+    Ok(Accepted(calendar))
 }
 
-async fn check(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-    role: Role,
-) -> Result<Json<Calendar>, Refusal> {
+async fn check(req: &mut Request, depot: &mut Depot, role: Role) -> Result<Accepted<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let row = find(&ctx, req, role).await?;
     let refused = match (row.standing, row.failed) {
@@ -110,29 +93,22 @@ async fn check(
     ctx.front.limits.sync(row.number)?;
     ctx.ring(Scope::one(row.number));
     let calendar = one(&ctx, row.number, role).await?;
-    accepted(res);
-    Ok(calendar)
+    Ok(Accepted(calendar))
 }
 
-async fn begin(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-    role: Role,
-) -> Result<Json<Calendar>, Refusal> {
+async fn begin(req: &mut Request, depot: &mut Depot, role: Role) -> Result<Accepted<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let row = find(&ctx, req, role).await?;
     ctx.front.app.store.begin_calendar(ctx.id(), row.number).await?;
     ctx.ring(Scope::all());
     let calendar = one(&ctx, row.number, role).await?;
-    accepted(res);
-    Ok(calendar)
+    Ok(Accepted(calendar))
 }
 
 async fn look(req: &mut Request, depot: &mut Depot, role: Role) -> Result<Json<Calendar>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let row = find(&ctx, req, role).await?;
-    one(&ctx, row.number, role).await
+    Ok(Json(one(&ctx, row.number, role).await?))
 }
 
 /// The clients' calendars of the person
@@ -144,34 +120,26 @@ pub async fn list_clients(req: &mut Request, depot: &mut Depot) -> Result<Json<V
 
 /// Connects a calendar of a client's account; it takes part in nothing until it is begun
 #[endpoint(tags("client calendars"), request_body = NewCalendar)]
-pub async fn connect_client(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    choose(req, depot, res, Role::Client).await
+pub async fn connect_client(req: &mut Request, depot: &mut Depot) -> Result<Created<Calendar>, Refusal> {
+    choose(req, depot, Role::Client).await
 }
 
 /// Disconnects a client's calendar; what we made is removed first
 #[endpoint(tags("client calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn disconnect_client(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    disconnect(req, depot, res, Role::Client).await
+pub async fn disconnect_client(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    disconnect(req, depot, Role::Client).await
 }
 
 /// Looks at a client's calendar now
 #[endpoint(tags("client calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn sync_client(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<Calendar>, Refusal> {
-    check(req, depot, res, Role::Client).await
+pub async fn sync_client(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    check(req, depot, Role::Client).await
 }
 
 /// Lets a client's calendar take part from now on
 #[endpoint(tags("client calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn begin_client(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<Calendar>, Refusal> {
-    begin(req, depot, res, Role::Client).await
+pub async fn begin_client(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    begin(req, depot, Role::Client).await
 }
 
 /// How it is with a client's calendar
@@ -189,42 +157,26 @@ pub async fn list_personal(req: &mut Request, depot: &mut Depot) -> Result<Json<
 
 /// Connects a personal calendar; it takes part in nothing until it is begun
 #[endpoint(tags("personal calendars"), request_body = NewCalendar)]
-pub async fn connect_personal(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    choose(req, depot, res, Role::Personal).await
+pub async fn connect_personal(req: &mut Request, depot: &mut Depot) -> Result<Created<Calendar>, Refusal> {
+    choose(req, depot, Role::Personal).await
 }
 
 /// Disconnects a personal calendar; what we made of it elsewhere is removed first
 #[endpoint(tags("personal calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn disconnect_personal(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    disconnect(req, depot, res, Role::Personal).await
+pub async fn disconnect_personal(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    disconnect(req, depot, Role::Personal).await
 }
 
 /// Looks at a personal calendar now
 #[endpoint(tags("personal calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn sync_personal(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    check(req, depot, res, Role::Personal).await
+pub async fn sync_personal(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    check(req, depot, Role::Personal).await
 }
 
 /// Lets a personal calendar take part from now on
 #[endpoint(tags("personal calendars"), parameters(("id" = i64, Path, description = "The calendar")))]
-pub async fn begin_personal(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Calendar>, Refusal> {
-    begin(req, depot, res, Role::Personal).await
+pub async fn begin_personal(req: &mut Request, depot: &mut Depot) -> Result<Accepted<Calendar>, Refusal> {
+    begin(req, depot, Role::Personal).await
 }
 
 /// How it is with a personal calendar

@@ -12,20 +12,24 @@ use crate::{
     model::{alert::AlertKind, calendar::Role},
 };
 
-/// Who is signed in
-#[endpoint(tags("me"))]
-pub async fn get_profile(req: &mut Request, depot: &mut Depot) -> Result<Json<Profile>, Refusal> {
-    let ctx = Ctx::of(req, depot)?;
+async fn profile(ctx: &Ctx) -> Result<Profile, Refusal> {
     let rows = ctx.rows().await?;
     let user = ctx.user();
-    Ok(Json(Profile {
+    Ok(Profile {
         id: user.id.0,
         email: user.email.clone(),
         name: user.name.clone(),
         is_admin: user.admin,
         main_calendar: rows.iter().find(|row| row.role == Role::Main).map(|row| row.number),
         csrf_token: session::csrf(&ctx.front, &ctx.visitor.session),
-    }))
+    })
+}
+
+/// Who is signed in
+#[endpoint(tags("me"))]
+pub async fn get_profile(req: &mut Request, depot: &mut Depot) -> Result<Json<Profile>, Refusal> {
+    let ctx = Ctx::of(req, depot)?;
+    Ok(Json(profile(&ctx).await?))
 }
 
 /// Makes a calendar of the home account the main one
@@ -38,16 +42,7 @@ pub async fn set_main_calendar(req: &mut Request, depot: &mut Depot) -> Result<J
     let token = token.ok_or_else(|| Refusal::conflict("needs_reauth", "Sign in again first."))?;
     connect::choose(app, ctx.id(), token, &calendar_id, Role::Main).await?;
     ctx.ring(Scope::all());
-    let rows = ctx.rows().await?;
-    let user = ctx.user();
-    Ok(Json(Profile {
-        id: user.id.0,
-        email: user.email.clone(),
-        name: user.name.clone(),
-        is_admin: user.admin,
-        main_calendar: rows.iter().find(|row| row.role == Role::Main).map(|row| row.number),
-        csrf_token: session::csrf(&ctx.front, &ctx.visitor.session),
-    }))
+    Ok(Json(profile(&ctx).await?))
 }
 
 /// The calendars of the home account, to choose the main one from

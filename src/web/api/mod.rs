@@ -14,11 +14,12 @@ use salvo::{
     Depot, Request, Response, Router, handler,
     http::{HeaderValue, StatusCode},
     oapi::{
-        Info, OpenApi, SecurityScheme,
+        Components, EndpointOutRegister, Info, OpenApi, Operation, SecurityScheme, ToResponse, ToSchema,
         security::{ApiKey, ApiKeyValue},
     },
-    writing::Text,
+    writing::{Json, Scribe, Text},
 };
+use serde::Serialize;
 
 use super::{error::Refusal, session};
 
@@ -131,7 +132,34 @@ pub async fn docs(req: &mut Request, depot: &mut Depot, res: &mut Response) -> R
     Ok(())
 }
 
-/// Accepted: it is done soon.
-pub(super) fn accepted(res: &mut Response) {
-    res.status_code(StatusCode::ACCEPTED);
+/// Done soon (202), with how it stands.
+pub(super) struct Accepted<T>(pub T);
+
+/// Made (201), with what was made.
+pub(super) struct Created<T>(pub T);
+
+impl<T: Serialize + Send> Scribe for Accepted<T> {
+    fn render(self, res: &mut Response) {
+        res.status_code(StatusCode::ACCEPTED);
+        Json(self.0).render(res);
+    }
+}
+
+impl<T: Serialize + Send> Scribe for Created<T> {
+    fn render(self, res: &mut Response) {
+        res.status_code(StatusCode::CREATED);
+        Json(self.0).render(res);
+    }
+}
+
+impl<T: ToSchema> EndpointOutRegister for Accepted<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        operation.responses.insert("202", Json::<T>::to_response(components));
+    }
+}
+
+impl<T: ToSchema> EndpointOutRegister for Created<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        operation.responses.insert("201", Json::<T>::to_response(components));
+    }
 }

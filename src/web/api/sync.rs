@@ -1,6 +1,6 @@
 //! How it is with a person's calendars: status, log, plan, runs, reasons.
 
-use salvo::{Depot, Request, Response, oapi::endpoint, writing::Json};
+use salvo::{Depot, Request, oapi::endpoint, writing::Json};
 
 use super::{
     super::{
@@ -8,7 +8,7 @@ use super::{
         ctx::{self, Ctx},
         error::Refusal,
     },
-    accepted, body,
+    Accepted, body,
     calendars::all,
     types::{
         AnswerBody, LogLine, LogPage, PlanBody, RunBody, RunLine, SyncStatus, Undone, WaitingRemovals, WhyBody, time,
@@ -119,18 +119,13 @@ pub async fn list_log(req: &mut Request, depot: &mut Depot) -> Result<Json<LogPa
 
 /// Reads everything again from the beginning; only what differs is changed
 #[endpoint(tags("sync"))]
-pub async fn sync_everything(
-    req: &mut Request,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<SyncStatus>, Refusal> {
+pub async fn sync_everything(req: &mut Request, depot: &mut Depot) -> Result<Accepted<SyncStatus>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     ctx.front.limits.sync(-ctx.id().0)?;
     let rows = ctx.rows().await?;
     ctx.ring(rows.iter().fold(Scope::nothing(), |scope, row| scope.and(Scope::full(row.number))));
-    accepted(res);
     let doing = ctx.front.desk.board.doing(ctx.id());
-    Ok(Json(SyncStatus {
+    Ok(Accepted(SyncStatus {
         running: true,
         done: None,
         all: None,
@@ -150,7 +145,7 @@ pub async fn get_plan(req: &mut Request, depot: &mut Depot) -> Result<Json<PlanB
 
 /// Says a word about removals that wait
 #[endpoint(tags("plans"), request_body = AnswerBody)]
-pub async fn say_word(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<Json<PlanBody>, Refusal> {
+pub async fn say_word(req: &mut Request, depot: &mut Depot) -> Result<Accepted<PlanBody>, Refusal> {
     let ctx = Ctx::of(req, depot)?;
     let AnswerBody { code, word } = body::read(req, ctx.front.limits.patience).await?;
     let word = match word.as_str() {
@@ -162,8 +157,7 @@ pub async fn say_word(req: &mut Request, depot: &mut Depot, res: &mut Response) 
     intent::answer(&ctx.front.app, ctx.id(), &code, word).await?;
     ctx.ring(Scope::all());
     let plan = tick(&ctx.front.app, ctx.id(), Mode::Offline).await?.plan;
-    accepted(res);
-    Ok(Json(told(&ctx, &plan)))
+    Ok(Accepted(told(&ctx, &plan)))
 }
 
 /// Why an event of ours is on a calendar
