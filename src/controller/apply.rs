@@ -5,6 +5,8 @@
 //! computed from; what Google answered is stored before the next call to that calendar. A crash between an effect and its
 //! note is healed by the next observation, which finds the event by its marker.
 
+#[cfg(test)]
+use crate::model::mutant::{Mutant, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -181,6 +183,18 @@ impl Target<'_> {
         let mut outcomes = Vec::with_capacity(steps.len());
         let mut failed_series: BTreeSet<ItemKey> = BTreeSet::new();
         let mut stopped = false;
+        #[cfg(test)]
+        if planted(Mutant::SweptByTitle)
+            && let Ok(access) = accounts::access(self.app, self.row.token).await
+        {
+            for (event, family) in self.snapshot.origins.get(&self.row.id).into_iter().flatten() {
+                if let Some(Origin::Live(live)) = &family.head
+                    && live.body.title.as_deref().is_some_and(|title| title.starts_with("[BusyBridge]"))
+                {
+                    let _ = self.app.google.delete(&access, &self.row.id, event, &live.etag, false).await;
+                }
+            }
+        }
         for (n, step) in steps {
             let outcome = if stopped {
                 Outcome::Skipped(Skip::AccountStopped)
@@ -462,7 +476,14 @@ impl Target<'_> {
             Some((series, _)) => app.vault.marker(&self.user.subject, &step.key.series(), incarnation, &series)?,
             None => app.vault.marker(&self.user.subject, &step.key, incarnation, event)?,
         };
-        match app.google.patch(access, &row.id, event, etag, &marker, from, to, revive, self.desk()).await {
+        let answer = app.google.patch(access, &row.id, event, etag, &marker, from, to, revive, self.desk()).await;
+        #[cfg(test)]
+        if answer.is_err() && !is_inside_series(step) && planted(Mutant::CreateOnAnyError) {
+            let twin = self.snapshot.ids.event_id(&step.key, incarnation + 1);
+            let marker = app.vault.marker(&self.user.subject, &step.key, incarnation + 1, &twin)?;
+            let _ = app.google.insert(access, &row.id, &twin, &marker, to, self.desk()).await;
+        }
+        match answer {
             Ok(shown) => self.wrote(numbered, from, shown, incarnation, to).await,
             Err(error) if error.class() == ErrorClass::Precondition => Ok(Outcome::Skipped(Skip::ChangedMeanwhile)),
             Err(error) if error.class() == ErrorClass::AlreadyGone => {
@@ -482,9 +503,17 @@ impl Target<'_> {
         incarnation: u32,
         before: &Body,
     ) -> Result<Outcome, StepError> {
+        #[cfg(test)]
+        if planted(Mutant::ForgottenFirst) {
+            self.deleted(numbered, event, incarnation, Some(&gone(event, true)), Some(before)).await?;
+        }
         match self.app.google.delete(access, &self.row.id, event, etag, false).await {
             Ok(()) => {}
             Err(error) if error.class() == ErrorClass::AlreadyGone => {}
+            #[cfg(test)]
+            Err(error)
+                if matches!(error.class(), ErrorClass::Throttled | ErrorClass::Forbidden)
+                    && planted(Mutant::ForbiddenAsDeleted) => {}
             Err(error) if error.class() == ErrorClass::Precondition => {
                 return Ok(Outcome::Skipped(Skip::ChangedMeanwhile));
             }
@@ -592,6 +621,8 @@ impl Target<'_> {
         shown: Digest,
         alone: bool,
     ) -> Mapping {
+        #[cfg(test)]
+        let shown = if planted(Mutant::EchoAsEdit) { applied } else { shown };
         let now = self.app.clock.now();
         let old = self.snapshot.mappings.get(&step.key);
         let mut restored = old.map(|m| m.restored_lately(now)).unwrap_or_default();

@@ -177,7 +177,7 @@ pub fn waiting(plan: &Plan) -> Vec<Waiting> {
 fn held(plan: &Plan) -> Vec<(String, usize)> {
     let mut reasons: BTreeMap<HeldReason, usize> = BTreeMap::new();
     for held in &plan.held {
-        if !matches!(held.reason, HeldReason::Brake | HeldReason::OthersInvited) {
+        if !held.reason.waits_for_a_word() {
             *reasons.entry(held.reason).or_default() += 1;
         }
     }

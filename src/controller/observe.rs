@@ -4,6 +4,8 @@
 //! listing is complete or an error; an error changes nothing but how far we trust the mirror. What is missing from a full
 //! listing is suspect, and becomes a tombstone only when Google says so of that very event.
 
+#[cfg(test)]
+use crate::model::mutant::{Mutant, planted};
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, future::join_all, stream};
@@ -259,6 +261,10 @@ async fn prove_suspects(
     access: &Secret<String>,
 ) -> Result<bool, ObserveError> {
     let suspects = app.store.suspects(row.number, PROOFS).await?;
+    #[cfg(test)]
+    if planted(Mutant::SuspectsForgotten) {
+        return Ok(false);
+    }
     let mut learnt = false;
     let answers: Vec<_> = stream::iter(suspects)
         .map(|event| async move { (event.clone(), ask(app, row, access, &event).await) })
@@ -313,6 +319,10 @@ pub async fn prove_origins(
 
 /// What Google says of one event; that it never heard of it is an answer, too.
 async fn ask(app: &App, row: &CalendarRow, access: &Secret<String>, event: &EventId) -> Result<Change, GoogleError> {
+    #[cfg(test)]
+    if planted(Mutant::EmptyMeansDeleted) {
+        return Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None, told: false });
+    }
     match app.google.get(access, &row.id, event, &row.zone).await {
         Err(error) if error.class() == ErrorClass::AlreadyGone => {
             Ok(Change::Gone { id: event.clone(), series: event.as_instance(), etag: None, told: false })
@@ -377,6 +387,8 @@ fn owner(
                 return Owner::Ours(Provenance { key, incarnation, in_series: false });
             }
             ReadMarker::OtherUser | ReadMarker::OtherInstallation => return Owner::Foreign,
+            #[cfg(test)]
+            ReadMarker::NotOfThisEvent if planted(Mutant::MarkerAloneOwns) => return Owner::Foreign,
             ReadMarker::NotOfThisEvent | ReadMarker::Unreadable => {}
         }
         if let Some((parent, slot)) = &series

@@ -1,5 +1,7 @@
 //! The Calendar API as our nouns: listings, single events, writes.
 
+#[cfg(test)]
+use crate::model::mutant::{Mutant, planted};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -385,6 +387,10 @@ impl Client {
     ) -> Result<Event, GoogleError> {
         let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
         url.query_pairs_mut().append_pair("sendUpdates", "none");
+        #[cfg(test)]
+        if planted(Mutant::GuestsTold) {
+            url.set_query(Some("sendUpdates=all"));
+        }
         let mut request = self.request("events.insert", About::Insert, Method::POST, url, access);
         request.body = Some(content(&wire::new_event(event, marker, body, desk)));
         live(change(&self.send(request).await?, desk.zone)?)
@@ -413,6 +419,16 @@ impl Client {
         let mut request = self.request("events.patch", About::Event, Method::PATCH, url, access);
         request.if_match = Some(etag.as_str().to_owned());
         request.body = Some(content(&wire::patch(marker, from, to, revive, desk)));
+        #[cfg(test)]
+        if planted(Mutant::TagStripped) {
+            let mut body = wire::patch(marker, from, to, revive, desk);
+            body["extendedProperties"] = json!({"private": {"busybridge": null, "calendarSyncEngine": null}});
+            request.body = Some(content(&body));
+        }
+        #[cfg(test)]
+        if planted(Mutant::NoIfMatch) {
+            request.if_match = None;
+        }
         live(change(&self.send(request).await?, desk.zone)?)
     }
 

@@ -64,6 +64,9 @@ text_id! {
 }
 
 impl EventId {
+    /// Characters of an id that we make; Google's own are shorter.
+    pub const OURS: usize = 41;
+
     /// The id of the instance of this series at `slot` (checklist C03, C04).
     pub fn instance(&self, slot: &super::event::Slot) -> EventId {
         EventId::from(format!("{}_{}", self.0, slot.stamp()))

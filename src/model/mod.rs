@@ -35,6 +35,8 @@ pub mod flow;
 pub mod id;
 pub mod item;
 pub mod mapping;
+#[cfg(test)]
+pub mod mutant;
 pub mod plan;
 pub mod run;
 pub mod secret;

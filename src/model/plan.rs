@@ -318,6 +318,8 @@ pub enum HeldReason {
     OriginNotCurrent,
     /// Nothing proves that the origin is gone.
     OriginUnproven,
+    /// The origin's calendar is none of the person's here, as after the loss of a database, so that nobody can be asked.
+    NotConnected,
     /// Too many deletions at once.
     Brake,
     /// The person removed the copy of a meeting to which they invited others, or which stands on a calendar of others.
@@ -331,10 +333,11 @@ pub enum HeldReason {
 }
 
 impl HeldReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::TargetNotCurrent,
         Self::OriginNotCurrent,
         Self::OriginUnproven,
+        Self::NotConnected,
         Self::Brake,
         Self::OthersInvited,
         Self::GivenUp,
@@ -348,6 +351,7 @@ impl HeldReason {
             Self::TargetNotCurrent => "target-not-current",
             Self::OriginNotCurrent => "origin-not-current",
             Self::OriginUnproven => "origin-unproven",
+            Self::NotConnected => "not-connected",
             Self::Brake => "brake",
             Self::OthersInvited => "others-invited",
             Self::GivenUp => "given-up",
@@ -361,12 +365,18 @@ impl HeldReason {
         Self::ALL.into_iter().find(|reason| reason.word() == word)
     }
 
+    /// Whether a person's word lets it happen.
+    pub fn waits_for_a_word(self) -> bool {
+        matches!(self, Self::Brake | Self::OthersInvited | Self::NotConnected)
+    }
+
     /// The sentence for people.
     pub fn sentence(self) -> &'static str {
         match self {
             HeldReason::TargetNotCurrent => "the calendar cannot be read; they stay as they are",
             HeldReason::OriginNotCurrent => "the origin's calendar cannot be read; nothing is done on hearsay",
             HeldReason::OriginUnproven => "nothing proves that the origin is gone; they stay",
+            HeldReason::NotConnected => "their calendar is not connected here; they wait for your word",
             HeldReason::Brake => "too many deletions at once; they wait for approval",
             HeldReason::OthersInvited => {
                 "removing them would cancel a meeting for others, too; they wait for your word"

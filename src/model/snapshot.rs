@@ -73,6 +73,9 @@ pub struct Snapshot {
     pub origins: BTreeMap<CalendarId, BTreeMap<EventId, Family>>,
     pub observed: BTreeMap<ItemKey, Vec<Observed>>,
     pub mappings: BTreeMap<ItemKey, Mapping>,
+    /// Events that bear the mark of somebody else's installation, or of another of its users, where something of ours takes them
+    /// for its origin.
+    pub foreign: BTreeSet<(CalendarId, EventId)>,
     /// What Google would not take, by item.
     pub refusals: BTreeMap<ItemKey, Refusal>,
     /// Rules that the person declared.
@@ -86,12 +89,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether an event stands there that bears our mark for this very place: then it is nobody's origin.
-    pub fn is_known_as_ours(&self, calendar: &CalendarId, event: &EventId) -> bool {
-        let marked =
-            |one: &Observed| one.event == *event && matches!(one.state, ObservedState::Live { marked: true, .. });
+    /// Whether a person agreed to the removal of this event.
+    pub fn is_approved(&self, calendar: &CalendarId, event: Option<&EventId>) -> bool {
+        event.is_some_and(|event| self.approved.contains(&(calendar.clone(), event.clone())))
+    }
+
+    /// Whether an event is nobody's origin: it bears a mark for this very place, or is known to have been ours and is gone.
+    pub fn is_nobodys(&self, calendar: &CalendarId, event: &EventId) -> bool {
+        let made = |one: &Observed| {
+            one.event == *event
+                && matches!(one.state, ObservedState::Live { marked: true, .. } | ObservedState::Gone { .. })
+        };
         // Ids of ours are longer than any that Google gives; most questions end here.
-        event.as_str().len() > 40
-            && self.observed.iter().any(|(item, seen)| item.target == *calendar && seen.iter().any(marked))
+        event.as_str().len() >= EventId::OURS
+            && (self.foreign.contains(&(calendar.clone(), event.clone()))
+                || self.observed.iter().any(|(item, seen)| item.target == *calendar && seen.iter().any(made)))
     }
 }

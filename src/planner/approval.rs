@@ -30,7 +30,7 @@ impl Waiting {
 /// Everything in a plan that waits for a word.
 pub fn waiting(plan: &Plan) -> Vec<Waiting> {
     let mut groups: BTreeMap<(HeldReason, &CalendarId), Vec<(CalendarId, EventId)>> = BTreeMap::new();
-    for held in plan.held.iter().filter(|held| matches!(held.reason, HeldReason::Brake | HeldReason::OthersInvited)) {
+    for held in plan.held.iter().filter(|held| held.reason.waits_for_a_word()) {
         let calendar = held.step.calendar();
         if let Some(event) = held.step.action.event() {
             groups.entry((held.reason, calendar)).or_default().push((calendar.clone(), event.clone()));

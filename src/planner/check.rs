@@ -214,7 +214,11 @@ fn is_justified(snapshot: &Snapshot, step: &Step) -> bool {
         Some(slot) => family.head.is_some() || family.exceptions.contains_key(slot),
         None => matches!(family.head, Some(Origin::Live(_) | Origin::Gone)),
     });
-    current && (known || snapshot.is_known_as_ours(calendar, event))
+    let agreed = || snapshot.is_approved(step.calendar(), step.action.event());
+    match snapshot.calendars.contains_key(calendar) {
+        true => current && (known || snapshot.is_nobodys(calendar, event)),
+        false => agreed(),
+    }
 }
 
 fn over_the_brake(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! What should stand on each calendar: the rules of the specification and nothing else.
 
+#[cfg(test)]
+use crate::model::mutant::{Mutant, planted};
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
@@ -174,6 +176,14 @@ impl<'a> Wishes<'a> {
             Face::Busy | Face::PersonalBusy => {
                 let implied = slot.and_then(|slot| implied(&event.body, &slot));
                 let Body { when, recurrence, .. } = implied.as_ref().unwrap_or(&event.body);
+                #[cfg(test)]
+                if planted(Mutant::TitleInBlock) && event.body.title.is_some() {
+                    let (mut body, lead) =
+                        face::block(flow.face, &snapshot.policy.prefix, &flow.shape, when, recurrence);
+                    body.title.clone_from(&event.body.title);
+                    let title = event.body.title.as_deref();
+                    return (Desired { body, title, event, implied: slot.is_some() }, lead);
+                }
                 face::block(flow.face, &snapshot.policy.prefix, &flow.shape, when, recurrence)
             }
         };

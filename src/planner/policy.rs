@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::{
     body::Answer,
     calendar::Role,
-    id::{CalendarId, EventId},
+    id::CalendarId,
     item::{ItemKey, ObservedState},
     plan::{Action, Held, HeldReason, Reason, Step},
     snapshot::Snapshot,
@@ -59,11 +59,7 @@ fn is_braked(snapshot: &Snapshot, step: &Step) -> bool {
         Action::Respond { to: Answer::Declined, .. } => step.reason == Reason::Removed,
         _ => false,
     };
-    removes && !is_approved(snapshot, step.calendar(), step.action.event())
-}
-
-fn is_approved(snapshot: &Snapshot, calendar: &CalendarId, event: Option<&EventId>) -> bool {
-    event.is_some_and(|event| snapshot.approved.contains(&(calendar.clone(), event.clone())))
+    removes && !snapshot.is_approved(step.calendar(), step.action.event())
 }
 
 /// Leaves single events that begin too far ahead for another time, when the person asked for a range of days only.

@@ -136,10 +136,8 @@ pub struct Truth {
     pub unwanted: BTreeSet<(String, String)>,
     /// Origins whose copies somebody laid hands on; true: removed or declined one.
     pub touched: BTreeMap<(String, String), bool>,
-    /// Events of ours from which somebody took the marker, with what they were.
-    pub bare: BTreeMap<(String, String), (usize, ItemKey)>,
-    /// Every event that any installation made. None of them is ever a reason for anything.
-    pub made: BTreeSet<(String, String)>,
+    /// Every event that any installation made, with what it is, whoever took its marker off since. None is ever a reason for anything.
+    pub made: BTreeMap<(String, String), (usize, ItemKey)>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
     /// Faults strike.
@@ -438,8 +436,8 @@ impl Scene {
             Some(found.fields.clone())
         })?;
         let series = EventId::from(event.as_str()).as_instance().map_or(event.clone(), |(s, _)| s.as_str().into());
-        let bare = truth.bare.get(&(calendar.clone(), series.clone())).cloned();
-        match self.owner(truth, &calendar, &event, &stored).or(bare) {
+        let made = truth.made.get(&(calendar.clone(), series.clone())).cloned();
+        match self.owner(truth, &calendar, &event, &stored).or(made) {
             Some((n, key)) => {
                 if !of_account.contains(&n) {
                     truth.violation(format!("S6 somebody else's is changed: {what}"));
@@ -512,7 +510,7 @@ impl Scene {
         }
         // Something of ours without its marker passed for an event while no database knew it.
         let series = key.origin.event.as_instance().map_or(origin.1.clone(), |(series, _)| series.as_str().into());
-        if truth.made.contains(&(origin.0.clone(), series)) {
+        if truth.made.contains_key(&(origin.0.clone(), series)) {
             return;
         }
         if !wanted(calendar) || !wanted(&origin.0) {
@@ -556,7 +554,7 @@ impl Scene {
         if call == 3
             && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
         {
-            truth.made.insert((calendar.clone(), id));
+            truth.made.insert((calendar.clone(), id), (n, key.clone()));
             let count = self.standing(truth, &calendar, n, &key);
             let revived = truth.revived.iter().any(|(at, _)| *at == calendar);
             if count > 1 && !revived {
@@ -564,7 +562,6 @@ impl Scene {
             }
         }
         if call == 4 {
-            truth.bare.remove(&(calendar.clone(), event.clone()));
             let after =
                 with(&self.core, |core| Some(core.world.calendars.get(&calendar)?.events.get(&event)?.fields.clone()));
             if let (Some(mut before), Some(mut after)) = (before, after) {

@@ -58,7 +58,7 @@ pub fn act(scene: &Scene, number: u32, salt: &str) {
         let truth = scene.truth();
         events.into_iter().partition(|(id, fields)| {
             scene.owner(&truth, &calendar, id, fields).is_some()
-                || truth.bare.contains_key(&(calendar.clone(), id.clone()))
+                || truth.made.contains_key(&(calendar.clone(), series_of(id)))
         })
     };
     match choice {
@@ -235,10 +235,10 @@ fn meddle(scene: &Scene, calendar: &str, role: Role, events: &[(String, Object)]
     let (id, fields) = one(scene, events);
     let owner = {
         let truth = scene.truth();
-        let bare = truth.bare.get(&(calendar.to_owned(), id.clone())).cloned();
-        scene.owner(&truth, calendar, id, fields).or(bare)
+        let made = truth.made.get(&(calendar.to_owned(), series_of(id))).cloned();
+        scene.owner(&truth, calendar, id, fields).or(made)
     };
-    let Some((n, key)) = owner else { return };
+    let Some((_, key)) = owner else { return };
     let target = occurrence(scene, calendar, id, fields);
     let all_day = fields.get("start").is_some_and(|start| start["date"].is_string());
     let what = scene.tape().pick(8);
@@ -264,9 +264,6 @@ fn meddle(scene: &Scene, calendar: &str, role: Role, events: &[(String, Object)]
             let body = json!({"extendedProperties": {"private": {"busybridge": null, "calendarSyncEngine": null}}});
             let (status, _) = call(scene, calendar, "PATCH", &format!("/events/{id}"), &body);
             scene.note(&format!("person bares {calendar}/{id} {status}"));
-            if status < 300 {
-                scene.truth().bare.insert((calendar.to_owned(), id.clone()), (n, key));
-            }
             return;
         }
         _ if !all_day && (target.contains('_') || !fields.contains_key("recurrence")) => ("PATCH", timed(scene)),

@@ -1,8 +1,10 @@
 //! Assembles everything the planner may know, from one state of the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
+use serde_json::json;
+use sqlx::{Sqlite, Transaction};
 
 use super::{
     Attempt, Store, StoreError, calendars, flows, mappings, mirror::provenance, open_sealed, people, stored, wishes,
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     model::{
         calendar::{Calendar, Freshness, Standing},
-        event::{Event, Slot},
+        event::{Event, OriginKey, Slot},
         id::{CalendarId, EventId, UserId},
         item::{ItemKey, Observed, ObservedState},
         snapshot::{Family, Origin, Policy, Snapshot},
@@ -100,6 +102,7 @@ impl Store {
             }
         }
         drop(rows);
+        let foreign = foreign_origins(&mut transaction, user, &observed, &origins).await?;
         let mappings = mappings::all(&mut transaction, &self.data_key, user).await?;
         let refusals = wishes::refusals(&mut transaction, &self.data_key, user).await?;
         let now = self.clock.now();
@@ -114,6 +117,7 @@ impl Store {
             origins,
             observed,
             mappings,
+            foreign,
             refusals,
             flows,
             approved,
@@ -131,6 +135,36 @@ impl Store {
         let bytes = open_sealed(&self.data_key, &place, sealed)?;
         stored::from_bytes(&bytes).map(Some).ok_or(StoreError::Format { table: TABLE })
     }
+}
+
+/// Events with marks of others that something of ours names as its origin: it took them for a person's while they had none.
+async fn foreign_origins(
+    transaction: &mut Transaction<'_, Sqlite>,
+    user: UserId,
+    observed: &BTreeMap<ItemKey, Vec<Observed>>,
+    origins: &BTreeMap<CalendarId, BTreeMap<EventId, Family>>,
+) -> Result<BTreeSet<(CalendarId, EventId)>, StoreError> {
+    let unknown = |key: &&ItemKey| {
+        let OriginKey { calendar, event, instance: _ } = &key.origin;
+        event.as_str().len() >= EventId::OURS
+            && !origins.get(calendar).is_some_and(|families| families.contains_key(event))
+    };
+    let named: Vec<&str> = observed.keys().filter(unknown).map(|key| key.origin.event.as_str()).collect();
+    if named.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT google_calendar_id, event_id
+         FROM mirror_events JOIN client_calendars ON client_calendars.id = client_calendar_id
+         WHERE user_id = ? AND owner = 'foreign' AND standing <> 'left'
+             AND event_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(user.0)
+    .bind(json!(named).to_string())
+    .fetch_all(&mut **transaction)
+    .await
+    .when("looking for marks of others")?;
+    Ok(rows.into_iter().map(|(calendar, event)| (calendar.into(), event.into())).collect())
 }
 
 fn ours(target: &CalendarId, row: Row, event: Option<Event>) -> Option<(ItemKey, Observed)> {

@@ -770,6 +770,7 @@ async fn a_snapshot_holds_everything_that_was_stored() {
         origins,
         observed,
         mappings,
+        foreign,
         policy,
         ids,
         refusals,
@@ -777,7 +778,7 @@ async fn a_snapshot_holds_everything_that_was_stored() {
         approved,
         generation,
     } = snapshot;
-    assert!(refusals.is_empty() && flows.is_empty() && approved.is_empty());
+    assert!(refusals.is_empty() && flows.is_empty() && approved.is_empty() && foreign.is_empty());
     assert_eq!(generation, 2, "each calendar that was connected");
     assert_eq!((user, email.as_str(), now), (desk.user, HOME, beginning()));
     assert_eq!(policy.brake_count, Policy::default().brake_count);

@@ -310,7 +310,7 @@ async fn each_clients_busy_time_is_the_union_of_blocking_time_elsewhere() {
                 }
             }
             if dice.roll(8) == 0 {
-                world.lose_database("ada").await;
+                world.lose_database("ada", None).await;
                 history = format!("{history}\nthe database is lost");
             }
             let user = world.people["ada"].user;

@@ -27,7 +27,7 @@
 //! | `clock +5m\|+2h\|+3d` | time passes |
 //! | `fault {JSON}`, `fault clear` | Google misbehaves |
 //! | `expire CAL` | the sync tokens of a calendar die |
-//! | `lose-database [PERSON]` | the database is gone; the keys are not |
+//! | `lose-database [PERSON] [without CAL]` | the database is gone; the keys are not; one calendar is not connected again |
 //! | `back-up`, `put-back [PERSON]` | a copy of the database is made; it takes the place of the one in use |
 //! | `mappings [PERSON]` | how many items are remembered |
 //! | `log [PERSON]` | what the sync log says, newest first |
@@ -225,8 +225,12 @@ impl Stage {
                 "ok".into()
             }
             "lose-database" => {
-                let person = self.person(arguments);
-                self.world.lose_database(&person).await;
+                let (person, without) = match arguments.split_once("without ") {
+                    Some((person, calendar)) => (person.trim(), Some(calendar)),
+                    None => (arguments, None),
+                };
+                let person = self.person(person);
+                self.world.lose_database(&person, without).await;
                 "ok".into()
             }
             "back-up" => {

@@ -1,5 +1,17 @@
 //! Simulated worlds, a few; `busybridge simulate` lives through many more.
 
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crate::model::mutant;
 use crate::simulation::{
     Nursery, crash,
     tape::{Tape, from_text, shrink, to_text},
@@ -16,12 +28,86 @@ fn a_life_is_a_function_of_its_tape() {
     }
 }
 
+/// `SIMULATION_FROM` and `SIMULATION_SEEDS` choose others, and more.
+#[tokio::test]
+async fn nothing_goes_wrong_in_some_worlds() {
+    let of = |name: &str, usual: &str| std::env::var(name).unwrap_or(usual.into());
+    let (from, seeds) = (of("SIMULATION_FROM", "0"), of("SIMULATION_SEEDS", "12"));
+    let line = ["busybridge", "simulate", "--from", &from, "--seeds", &seeds, "--ticks", "25", "--shrink", "40"];
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = crate::cli::run(line.map(Into::into), &BTreeMap::new(), &mut out, &mut err).await;
+    let told = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+    println!("{told}");
+    assert_eq!(code, 0, "{told}");
+}
+
+/// Two lives that differ in nothing but what people write look the same to every client (reliability S2).
+#[test]
+fn what_clients_are_told_does_not_depend_on_what_people_write() {
+    let nursery = Nursery::new().unwrap();
+    for seed in 100..106 {
+        let one = nursery.life(Tape::seeded(seed), 20, "aa");
+        let other = nursery.life(Tape::of(one.tape.clone()), 20, "bb");
+        let plain =
+            |told: &[String]| told.iter().map(|line| line.replace("bb.example", "aa.example")).collect::<Vec<_>>();
+        assert_eq!(plain(&one.told), plain(&other.told), "seed {seed}");
+    }
+}
+
 #[test]
 fn no_step_of_any_story_must_not_be_the_last() {
     let nursery = Nursery::new().unwrap();
     let (runs, wrong) = crash::all(&nursery);
     assert!(wrong.is_empty(), "{} of {runs}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
     assert!(runs > 100, "only {runs} runs");
+}
+
+/// Worlds in which a planted bug has to show itself.
+const BUDGET: u64 = 60;
+
+#[test]
+fn every_bug_of_the_past_is_found() {
+    let nursery = Nursery::new().unwrap();
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(bug) = mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    mutant::plant(Some(*bug));
+                    let found = (0..BUDGET).find_map(|seed| {
+                        let life = nursery.life(Tape::seeded(seed), 25, "aa");
+                        Some((seed, life.violations.into_iter().next()?))
+                    });
+                    mutant::plant(None);
+                    told.lock().unwrap().push((*bug, found));
+                }
+            });
+        }
+    });
+    let told = told.into_inner().unwrap();
+    for (bug, found) in &told {
+        match found {
+            Some((seed, how)) => {
+                println!("{bug:?} in {} worlds by {}", seed + 1, how.chars().take(90).collect::<String>())
+            }
+            None => println!("{bug:?} survived {BUDGET} worlds"),
+        }
+    }
+    let survivors: Vec<_> = told.iter().filter(|(_, found)| found.is_none()).map(|(bug, _)| bug).collect();
+    assert!(survivors.is_empty(), "{survivors:?}");
+}
+
+#[test]
+fn kept_tapes_stay_well() {
+    let nursery = Nursery::new().unwrap();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tapes");
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let (ticks, tape) = from_text(&fs::read_to_string(&path).unwrap()).expect("a tape");
+        let life = nursery.life(Tape::of(tape), ticks, "aa");
+        assert!(life.violations.is_empty(), "{}: {:?}", path.display(), life.violations);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! | `choose-main NAME ADDRESS [as ACCOUNT]` | wants another main calendar |
 //! | `remove-user [PERSON]` | wants to be removed |
 //! | `pause [CAL\|user\|all]`, `resume [CAL\|user\|all]` | silence, and its end |
-//! | `answer approve\|keep-away\|bring-back` | a word to the one group of removals that waits |
+//! | `answer approve\|keep-away\|bring-back [on CAL]` | a word to the one group of removals that waits, or to that of one calendar |
 //! | `dismissed`, `bring-back` | how many copies stay away; let them come back |
 //! | `tell-guests on\|off` | whether guests are told |
 //! | `purge [dry]` | removes everything by marker |
@@ -279,10 +279,15 @@ impl Stage {
     }
 
     async fn answer(&self, word: &str) -> String {
+        let (word, place) = match word.split_once(" on ") {
+            Some((word, name)) => (word, Some(CalendarId::from(self.world.place(name).id.as_str()))),
+            None => (word, None),
+        };
         let person = self.person("");
         let (app, user) = (self.world.app(&person), self.world.people[&person].user);
         let plan = tick(app, user, Mode::DryRun).await.unwrap().plan;
-        let waiting = approval::waiting(&plan);
+        let mut waiting = approval::waiting(&plan);
+        waiting.retain(|one| place.as_ref().is_none_or(|place| *place == one.calendar));
         let [one] = waiting.as_slice() else { return format!("{} groups wait", waiting.len()) };
         let word = match word {
             "keep-away" => Word::KeepAway,

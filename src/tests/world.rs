@@ -262,8 +262,12 @@ impl World {
         user
     }
 
-    /// Throws the database of this person's installation away and connects everybody anew, with the same keys.
-    pub async fn lose_database(&mut self, person: &str) {
+    /// Throws the database of this person's installation away and connects everybody anew, with the same keys; one calendar of the
+    /// person's not, if it is named.
+    pub async fn lose_database(&mut self, person: &str, without: Option<&str>) {
+        if let Some(name) = without {
+            self.people.get_mut(person).unwrap().calendars.remove(name).expect("a calendar of theirs");
+        }
         let number = self.people[person].installation;
         let installation = self.installations.get_mut(&number).unwrap();
         let path = installation.dir.path().join(format!("{}.db", installation.databases));

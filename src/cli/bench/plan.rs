@@ -132,6 +132,7 @@ fn of_one_consultant() -> Snapshot {
         origins: BTreeMap::new(),
         observed: BTreeMap::new(),
         mappings: BTreeMap::new(),
+        foreign: BTreeSet::new(),
         refusals: BTreeMap::new(),
         flows: Vec::new(),
         approved: BTreeSet::new(),

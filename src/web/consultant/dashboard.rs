@@ -234,6 +234,9 @@ pub fn waiting_line(one: &crate::controller::board::Waiting) -> WaitingLine {
             HeldReason::OthersInvited => {
                 "you removed the copy of a meeting to which you invited others; removing it would cancel it for them, too"
             }
+            HeldReason::NotConnected => {
+                "we made these for a calendar that is not connected here; connect it again, or they can go"
+            }
             _ => "these are many at once, so nothing is removed before somebody has looked",
         },
         can_keep: one.reason == HeldReason::OthersInvited,
