@@ -124,6 +124,7 @@ async fn prepare(
                 ),
             });
         }
+        store.expect_absences().await.map_err(store_failure)?;
         store.pause_all(true).await.map_err(store_failure)
     };
     let checked = checked.await;

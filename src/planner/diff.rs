@@ -461,6 +461,12 @@ impl<'a> Judge<'a, '_> {
         let copy_moved = base.map_or_else(|| Field::ALL.to_vec(), |base| base.shown.changed(&live.digest));
         if origin_moved.is_empty() && copy_moved.is_empty() && live.marked {
             self.out.in_sync += 1;
+            // It was to go, and stays after all: from now on its removal is somebody's doing again.
+            if base.and_then(|base| base.mapping).is_some_and(|m| m.memory == Memory::Leaving) {
+                let (event, incarnation) = (live.event.clone(), live.incarnation);
+                let action = Action::Adopt { event, incarnation, applied, shown: live.digest };
+                self.bookkeeping(key, action, Reason::FoundOurs);
+            }
             return Change::None;
         }
         let (event, incarnation) = (live.event.clone(), live.incarnation);

@@ -138,6 +138,9 @@ pub struct Truth {
     pub touched: BTreeMap<(String, String), bool>,
     /// Every event that any installation made, with what it is, whoever took its marker off since. None is ever a reason for anything.
     pub made: BTreeMap<(String, String), (usize, ItemKey)>,
+    /// Meetings whose copies people said they do not want back, by person and iCalUID; of a series perhaps one slot alone, in seconds
+    /// since 1970.
+    pub away: BTreeSet<(usize, String, Option<i64>)>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
     /// Faults strike.
@@ -484,7 +487,12 @@ impl Scene {
         if open {
             return;
         }
-        let text = body.to_string();
+        // Sealed words and ids say nothing, whatever letters they are made of.
+        let mut said = body.clone();
+        let marker = said["extendedProperties"]["private"]["busybridge"].as_str().map_or(0, str::len);
+        said["extendedProperties"]["private"]["busybridge"] = json!(marker);
+        said["id"] = json!(said["id"].as_str().map_or(0, str::len));
+        let text = said.to_string();
         if text.contains(CANARY) {
             truth.violation(format!("S2 {calendar} is told what was written elsewhere: {text}"));
         }
@@ -494,11 +502,7 @@ impl Scene {
                 truth.violation(format!("S2b {calendar} is told more than a time ({name}): {text}"));
             }
         }
-        let mut said = body.clone();
-        let marker = said["extendedProperties"]["private"]["busybridge"].as_str().map_or(0, str::len);
-        said["extendedProperties"] = json!(marker);
-        said["id"] = json!(said["id"].as_str().map_or(0, str::len));
-        truth.told.push(format!("{calendar} {said}"));
+        truth.told.push(format!("{calendar} {text}"));
     }
 
     /// Whether there may be a reason to delete this.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use chrono::{TimeDelta, Utc};
+use chrono::{NaiveTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::{
@@ -33,7 +33,8 @@ use crate::{
     model::{
         calendar::{Role, Standing},
         clock::Clock,
-        id::{CalendarId, UserId},
+        event::Slot,
+        id::{CalendarId, EventId, UserId},
         plan::Outcome,
         secret::Secret,
         snapshot::Policy,
@@ -327,6 +328,16 @@ impl World {
                 self.files += 1;
                 let file = self.dir.path().join(format!("{}.db", self.files));
                 std::fs::copy(&self.backups[n], &file).map_err(said)?;
+                let store = Store::open_so(
+                    &file,
+                    self.scene.vault.clone(),
+                    self.clock.clone(),
+                    Manner { fleeting: true, gate: None },
+                )
+                .await;
+                let store = store.map_err(said)?;
+                store.expect_absences().await.map_err(said)?;
+                store.close().await;
                 self.scene.note("an old copy of the database is put back");
                 self.replace(0, file).await?;
             }
@@ -612,6 +623,9 @@ impl World {
             let word = self.scene.tape().of_these(&[Word::Approve, Word::KeepAway, Word::BringBack]);
             let answered = intent::answer(&instance.app, user, &waiting.code, word).await;
             self.scene.note(&format!("{word:?} {waiting:?}: {:?}", answered.as_ref().map_err(said)));
+            if answered.is_ok() && word == Word::KeepAway {
+                self.stays_away(n, &waiting.events);
+            }
             if answered.is_err() && word != Word::Approve {
                 let _ = intent::answer(&instance.app, user, &waiting.code, Word::Approve).await;
             }
@@ -628,6 +642,24 @@ impl World {
         instance.calm.remove(&n);
         instance.calm.extend(tick.calm.map(|calm| (n, calm)));
         Ok(calm)
+    }
+
+    /// Notes that a person wants no copies of these events.
+    fn stays_away(&self, n: usize, events: &[(CalendarId, EventId)]) {
+        let away: Vec<(usize, String, Option<i64>)> = with(&self.scene.core, |core| {
+            let of = |(calendar, event): &(CalendarId, EventId)| {
+                let (series, slot) = event.as_instance().unzip();
+                let series = series.unwrap_or(event.clone());
+                let stored = core.world.calendars.get(calendar.as_str())?.events.get(series.as_str())?;
+                let slot = slot.map(|slot| match slot {
+                    Slot::At(at) => at.timestamp(),
+                    Slot::Day(day) => day.and_time(NaiveTime::MIN).and_utc().timestamp(),
+                });
+                stored.text("iCalUID").map(|uid| (n, uid.to_owned(), slot))
+            };
+            events.iter().filter_map(of).collect()
+        });
+        self.scene.truth().away.extend(away);
     }
 
     /// Lets all connections go.

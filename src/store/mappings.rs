@@ -78,6 +78,17 @@ impl Store {
         transaction.commit().await.when("storing what came of a step")
     }
 
+    /// What is missing now may be missing by our own doing that this database never heard of, as when an old copy of it was put
+    /// back: nobody's meeting goes because its copy is gone. What is found to be there is remembered as before.
+    pub async fn expect_absences(&self) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE event_mappings SET memory = 'leaving' WHERE memory = 'kept'")
+            .execute(&mut *transaction)
+            .await
+            .when("noting that items may be missing")?;
+        transaction.commit().await.when("noting that items may be missing")
+    }
+
     /// All that is remembered for a user.
     #[cfg(test)]
     pub async fn mappings(&self, user: UserId) -> Result<BTreeMap<ItemKey, Mapping>, StoreError> {
@@ -235,6 +246,22 @@ fn memory_word(memory: Memory) -> &'static str {
         Memory::Dismissed => "dismissed",
         Memory::Undone => "undone",
     }
+}
+
+/// Of a calendar that is to be left: what goes from it and from others is our own doing, also when the person changes their mind
+/// before it is noted.
+pub(super) async fn leaves(transaction: &mut Transaction<'_, Sqlite>, number: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE event_mappings SET memory = 'leaving'
+         FROM client_calendars AS left
+         WHERE left.id = ? AND event_mappings.user_id = left.user_id AND memory = 'kept'
+             AND left.google_calendar_id IN (target_google_calendar_id, origin_google_calendar_id)",
+    )
+    .bind(number)
+    .execute(&mut **transaction)
+    .await
+    .when("noting what is to go")?;
+    Ok(())
 }
 
 fn memory_of(word: &str) -> Option<Memory> {

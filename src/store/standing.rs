@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::{Sqlite, Transaction};
 
 use super::{
-    Attempt, Store, StoreError,
+    Attempt, Store, StoreError, mappings,
     mappings::{Names, names},
     open_sealed,
     tokens::TokenId,
@@ -75,6 +75,7 @@ impl Store {
         if found == 0 {
             return Err(StoreError::NoSuchCalendar);
         }
+        mappings::leaves(&mut transaction, number).await?;
         Store::turn_generation(&mut transaction, user).await?;
         transaction.commit().await.when("leaving a calendar")
     }
@@ -96,6 +97,9 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await
         .when("leaving the main calendar")?;
+        if let Some(number) = left {
+            mappings::leaves(&mut transaction, number).await?;
+        }
         Store::turn_generation(&mut transaction, user).await?;
         transaction.commit().await.when("leaving the main calendar")?;
         Ok(left)

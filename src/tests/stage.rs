@@ -126,7 +126,7 @@ impl Stage {
                 "ok".into()
             }
             "pause" | "resume" => self.pause(first, verb == "pause").await,
-            "answer" => self.answer(first).await,
+            "answer" => self.answer(arguments).await,
             "dismissed" => {
                 let person = self.person(arguments);
                 let keys = intent::dismissed(self.world.app(&person), self.world.people[&person].user).await.unwrap();

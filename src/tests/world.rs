@@ -293,6 +293,8 @@ impl World {
         std::fs::copy(copy, &path).unwrap();
         let app = &mut installation.app;
         app.store = Store::open_existing(&path, app.vault.clone(), self.clock.clone()).await.unwrap();
+        // As `busybridge restore` does.
+        app.store.expect_absences().await.unwrap();
     }
 
     /// Lets an installation ask Google at another pace.
