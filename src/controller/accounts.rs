@@ -39,7 +39,7 @@ const AT_ONCE: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     #[error(transparent)]
     Google(#[from] GoogleError),
     #[error("this account is no longer connected; connect it again")]
@@ -48,6 +48,16 @@ pub enum AccessError {
     Ended(Why),
     #[error("Google's client id and secret are not set; finish the set-up first")]
     NotSetUp,
+}
+
+impl From<StoreError> for AccessError {
+    /// That an account was disconnected meanwhile is no trouble of the database.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchAccount => AccessError::Unknown,
+            error => AccessError::Store(error),
+        }
+    }
 }
 
 impl AccessError {

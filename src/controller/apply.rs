@@ -621,10 +621,10 @@ impl Target<'_> {
         shown: Digest,
         alone: bool,
     ) -> Mapping {
-        #[cfg(test)]
-        let shown = if planted(Mutant::EchoAsEdit) { applied } else { shown };
         let now = self.app.clock.now();
         let old = self.snapshot.mappings.get(&step.key);
+        #[cfg(test)]
+        let shown = old.filter(|_| planted(Mutant::EchoAsEdit)).map_or(shown, |m| m.shown);
         let mut restored = old.map(|m| m.restored_lately(now)).unwrap_or_default();
         if matches!(step.reason, Reason::Drifted | Reason::Removed | Reason::Vanished) && !step.action.is_at_origin() {
             restored.push(now);

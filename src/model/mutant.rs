@@ -28,7 +28,7 @@ pub enum Mutant {
     MarkerAloneOwns,
     /// Changes name no version.
     NoIfMatch,
-    /// What Google made of our words counts as somebody's edit.
+    /// What Google shows after a change of ours is not remembered, so that it counts as somebody's edit.
     EchoAsEdit,
     /// A listing is stored over one that was stored meanwhile.
     NoCompareAndSwap,

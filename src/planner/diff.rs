@@ -481,7 +481,10 @@ impl<'a> Judge<'a, '_> {
             Some(_) => copy_moved.into_iter().filter(|field| differ.contains(field)).collect(),
             None => Vec::new(),
         };
+        // Where our memory may be older than what we did last, nobody knows whose doing it is: it is put back.
+        let sure = base.and_then(|base| base.mapping).is_none_or(|m| m.memory != Memory::Leaving);
         if self.face() == Face::Copy
+            && sure
             && !by_hand.is_empty()
             && let Some(hand) = self.hand(key, wanted)
         {

@@ -29,12 +29,15 @@ pub fn call(scene: &Scene, calendar: &str, method: &str, path: &str, body: &Valu
     })
 }
 
-/// Living events on a calendar with their fields: series, single events and exceptions.
+/// Living events on a calendar with their fields: series, single events and exceptions; in the order in which they were last changed,
+/// which depends on nobody's id.
 fn living(scene: &Scene, calendar: &str) -> Vec<(String, Object)> {
     with(&scene.core, |core| {
         let Some(calendar) = core.world.calendars.get(calendar) else { return Vec::new() };
         let live = calendar.events.iter().filter(|(_, stored)| !stored.cancelled());
-        live.map(|(id, stored)| (id.clone(), stored.fields.clone())).collect()
+        let mut living: Vec<_> = live.collect();
+        living.sort_by_key(|(_, stored)| stored.etag_us);
+        living.into_iter().map(|(id, stored)| (id.clone(), stored.fields.clone())).collect()
     })
 }
 
