@@ -136,7 +136,8 @@ impl World {
             }
         }
         let vault = Arc::new(Vault::from_keys([7; 32], [8; 32]));
-        let scene = Scene { core: Arc::new(Mutex::new(core)), tape, truth: Arc::new(Mutex::new(truth)), vault };
+        let truth = Arc::new(Mutex::new(truth));
+        let scene = Scene { core: Arc::new(Mutex::new(core)), tape, truth, vault, read: Arc::default() };
         let dir = temporary().map_err(said)?;
         let mut world = World {
             scene,
