@@ -478,6 +478,10 @@ impl Client {
         if etag.is_some_and(|etag| *etag != before.etag) {
             return Err(GoogleError::Changed);
         }
+        // Somebody was quicker.
+        if before.body.answer == Some(answer) {
+            return Ok((*before.clone(), *before));
+        }
         let raw: Value = read(&body)?;
         let guests = wire::answered(&raw, answer).ok_or(GoogleError::NoGuest)?;
         let after = self.change(access, calendar, event, &before.etag, &guests, tell, zone).await?;

@@ -143,6 +143,9 @@ pub struct Truth {
     pub away: BTreeSet<(usize, String, Option<i64>)>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
+    /// Two installations with one set of keys and a database each serve the same people: what one changes on a copy is somebody's edit
+    /// for the other, which nobody but a person could tell apart.
+    pub apart: bool,
     /// Faults strike.
     pub stormy: bool,
     /// The answer to the next call is lost.
@@ -566,7 +569,7 @@ impl Scene {
         if call == 3
             && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
         {
-            truth.made.insert((calendar.clone(), id), (n, key.clone()));
+            truth.made.insert((calendar.clone(), id.clone()), (n, key.clone()));
             let count = self.standing(truth, &calendar, n, &key);
             let revived = truth.revived.iter().any(|(at, _)| *at == calendar);
             if count > 1 && !revived {
@@ -574,6 +577,13 @@ impl Scene {
             }
         }
         if call == 4 {
+            if truth.apart
+                && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
+                && truth.people[n].places.iter().any(|place| place.id == calendar && place.role == Role::Main)
+            {
+                let origin = (key.origin.calendar.as_str().to_owned(), key.origin.event.as_str().to_owned());
+                truth.touched.entry(origin).or_insert(false);
+            }
             let after =
                 with(&self.core, |core| Some(core.world.calendars.get(&calendar)?.events.get(&event)?.fields.clone()));
             if let (Some(mut before), Some(mut after)) = (before, after) {

@@ -133,7 +133,16 @@ pub fn compare(scene: &Scene) {
 }
 
 fn difference<T: PartialEq + std::fmt::Debug>(expected: &[T], found: &[T]) -> String {
-    let missing: Vec<&T> = expected.iter().filter(|one| !found.contains(one)).collect();
-    let extra: Vec<&T> = found.iter().filter(|one| !expected.contains(one)).collect();
-    json!({"missing": format!("{missing:?}"), "extra": format!("{extra:?}")}).to_string()
+    // Each as often as it is there.
+    let without = |these: &[T], those: &[T]| {
+        let mut left: Vec<&T> = these.iter().collect();
+        for one in those {
+            if let Some(at) = left.iter().position(|other| *other == one) {
+                left.remove(at);
+            }
+        }
+        format!("{left:?}")
+    };
+    let (missing, extra) = (without(expected, found), without(found, expected));
+    json!({"missing": missing, "extra": extra}).to_string()
 }

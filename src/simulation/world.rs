@@ -280,6 +280,7 @@ impl World {
         let second = self.scene.tape().pick(8);
         if second >= 6 {
             let file = if second == 7 { self.fresh(template)? } else { self.instances[0].file.clone() };
+            self.scene.truth().apart = second == 7;
             self.start(file).await?;
             self.settle_wishes().await?;
         }
@@ -513,18 +514,16 @@ impl World {
         for place in accounts {
             with(&self.scene.core, |core| core.oauth.signs_in(&place.account));
         }
-        for instance in &self.instances {
-            for n in 0..self.n_people() {
-                if let Some(user) = self.enrolled_number(&instance.app, n).await? {
-                    self.reconnect(&instance.app, user, n).await.map_err(said)?;
-                }
-            }
-        }
+        self.reconnect_all().await?;
         self.settle_wishes().await?;
         for round in 0..40 {
             self.clock.advance(TimeDelta::minutes(if round < 30 { 6 } else { 120 }));
             let before = self.scene.truth().writes;
             let mut calm = true;
+            // Where one installation gave up an account that the other has, too, its person connects it again when asked.
+            if round % 10 == 5 && self.scene.truth().apart {
+                self.reconnect_all().await?;
+            }
             for at in 0..self.instances.len() {
                 for n in 0..self.n_people() {
                     calm &= self.quiet_tick(at, n, full && round < 3).await?;
@@ -588,6 +587,17 @@ impl World {
         self.instances[0].app.gates = Gates::default();
         self.instances[0].calm.clear();
         Ok(reached)
+    }
+
+    async fn reconnect_all(&self) -> Broken {
+        for instance in &self.instances {
+            for n in 0..self.n_people() {
+                if let Some(user) = self.enrolled_number(&instance.app, n).await? {
+                    self.reconnect(&instance.app, user, n).await.map_err(said)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Signs accounts in again.
