@@ -30,8 +30,6 @@ pub enum Mutant {
     NoIfMatch,
     /// What Google shows after a change of ours is not remembered, so that it counts as somebody's edit.
     EchoAsEdit,
-    /// A listing is stored over one that was stored meanwhile.
-    NoCompareAndSwap,
     /// Suspects are never asked about.
     SuspectsForgotten,
     /// Guests are told of new events.
@@ -41,7 +39,7 @@ pub enum Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 16] = [
+pub const ALL: [Mutant; 15] = [
     Mutant::TagStripped,
     Mutant::CreateOnAnyError,
     Mutant::RandomIds,
@@ -54,7 +52,6 @@ pub const ALL: [Mutant; 16] = [
     Mutant::MarkerAloneOwns,
     Mutant::NoIfMatch,
     Mutant::EchoAsEdit,
-    Mutant::NoCompareAndSwap,
     Mutant::SuspectsForgotten,
     Mutant::GuestsTold,
     Mutant::UnknownIsDead,

@@ -101,10 +101,7 @@ impl Store {
                 .await
                 .when("reading a cursor")?
                 .ok_or(StoreError::NoSuchCalendar)?;
-        let same = stored.as_deref() == from.as_ref().map(Cursor::as_str);
-        #[cfg(test)]
-        let same = same || planted(Mutant::NoCompareAndSwap);
-        if !same {
+        if stored.as_deref() != from.as_ref().map(Cursor::as_str) {
             return Err(StoreError::Superseded);
         }
         let changed = self.upsert(&mut transaction, number, &changes).await?;
