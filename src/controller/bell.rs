@@ -94,7 +94,7 @@ pub struct Bell {
 #[derive(Debug, Default)]
 struct Inner {
     channels: BTreeMap<String, ChannelRow>,
-    marks: BTreeMap<UserId, (Scope, Duration, bool)>,
+    marks: BTreeMap<UserId, Mark>,
     marked: BTreeSet<i64>,
     /// When channels rang last, by the numbers of their rows; taken to be noted.
     rang: BTreeMap<i64, DateTime<Utc>>,
@@ -152,8 +152,7 @@ impl Bell {
     pub fn take(&self) -> Vec<Mark> {
         let mut inner = self.lock();
         inner.marked.clear();
-        let marks = std::mem::take(&mut inner.marks);
-        marks.into_iter().map(|(user, (scope, since, asked))| Mark { user, scope, since, asked }).collect()
+        std::mem::take(&mut inner.marks).into_values().collect()
     }
 
     /// Takes when channels rang since this was last asked.
@@ -164,9 +163,10 @@ impl Bell {
 
 impl Inner {
     fn mark(&mut self, user: UserId, scope: Scope, moment: Duration, asked: bool) {
-        let mark = self.marks.entry(user).or_insert((Scope::nothing(), moment, false));
-        mark.0 = std::mem::take(&mut mark.0).and(scope);
-        mark.2 |= asked;
+        let new = Mark { user, scope: Scope::nothing(), since: moment, asked };
+        let mark = self.marks.entry(user).or_insert(new);
+        mark.scope = std::mem::take(&mut mark.scope).and(scope);
+        mark.asked |= asked;
     }
 }
 

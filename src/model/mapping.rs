@@ -9,7 +9,8 @@ use super::{body::Digest, id::EventId};
 pub enum Memory {
     /// We keep it.
     Kept,
-    /// We have set out to delete it; noted before the call, so that a tombstone found after a crash is known as our own.
+    /// We have set out to delete it, or an old database was put back: that it is gone is known as, or may be, our own doing. Noted
+    /// before the call, for the tombstone that is found after a crash.
     Leaving,
     /// The person removed it and does not want it back.
     Dismissed,

@@ -450,6 +450,14 @@ async fn restoring_verifies_before_it_replaces_and_starts_paused() {
     assert!(ran.out.contains("paused") && ran.out.contains("before-restore-"), "{}", ran.out);
     let plan = kept.run(&["plan", "--all"]).await;
     assert!(plan.out.contains("it is paused"), "{}{}", plan.out, plan.err);
+    // What is missing now was not removed by a person, as far as anybody can know.
+    use sqlx::Connection;
+    let url = format!("sqlite://{}?mode=ro", kept.path("calendar-sync.db"));
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let question = "SELECT count(*), count(*) FILTER (WHERE memory = 'kept') FROM event_mappings";
+    let (all, sure): (u32, u32) = sqlx::query_as(question).fetch_one(&mut connection).await.unwrap();
+    assert!(all > 0 && sure == 0, "{sure} of {all}");
+    connection.close().await.unwrap();
     let names =
         fs::read_dir(kept.dir.path().join("kept")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let names: Vec<String> = names.collect();
