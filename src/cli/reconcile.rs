@@ -10,8 +10,9 @@ use super::{Ending, Failure, open, settings::Settings};
 use crate::{
     controller::{
         App,
+        queue::Scope,
         settle::{Next, settle},
-        tick::{Mode, Tick, tick},
+        tick::{Extent, Mode, Tick, tick, tick_within},
     },
     model::{
         calendar::Why,
@@ -99,6 +100,10 @@ pub async fn sync(arguments: &SyncArguments, settings: &Settings, out: &mut (dyn
     app.policy.days_forward = arguments.days_forward.map(|days| TimeDelta::days(i64::from(days)));
     let (mut failed, mut unreadable) = (0, 0);
     for user in users(&app, &arguments.who).await? {
+        if arguments.days_back.is_some() {
+            // What ended earlier is not in the mirror.
+            from_the_beginning(&app, &user).await?;
+        }
         let done = settle_down(&app, &user).await?;
         failed += done.failed;
         unreadable += out_of_sight(&done.last);
@@ -118,6 +123,17 @@ pub async fn sync(arguments: &SyncArguments, settings: &Settings, out: &mut (dyn
         )));
     }
     Ok(0)
+}
+
+/// Reads all calendars of a user from the beginning, and changes nothing at Google.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn from_the_beginning(app: &App, user: &User) -> Result<(), Failure> {
+    let calendars = app.store.calendars_of(user.id).await.map_err(Failure::failed)?;
+    let scope = calendars.iter().fold(Scope::nothing(), |scope, row| scope.and(Scope::full(row.number)));
+    let extent = Extent { scope, ..Extent::whole() };
+    tick_within(app, user.id, Mode::DryRun, &extent).await.map(drop).map_err(Failure::failed)
 }
 
 /// What ticking until nothing is urgent came to.

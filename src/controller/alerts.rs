@@ -56,7 +56,7 @@ fn condition(user: UserId, row: &CalendarRow, freshness: &BTreeMap<i64, Freshnes
     let Some(Freshness::Stale(why)) = freshness.get(&row.number) else { return None };
     let kind = match why {
         Why::Revoked | Why::Lapsed | Why::Scope => AlertKind::TokenRevoked,
-        Why::Forbidden | Why::Missing => AlertKind::CalendarInaccessible,
+        Why::Forbidden | Why::Missing | Why::TooMany => AlertKind::CalendarInaccessible,
         Why::Throttled | Why::Unreachable if row.failures >= FAILURES => AlertKind::SyncFailures,
         Why::Throttled | Why::Unreachable | Why::Paused => return None,
     };

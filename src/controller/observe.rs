@@ -8,6 +8,7 @@
 use crate::model::mutant::{Mutant, planted};
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, future::join_all, stream};
 use tracing::{debug, warn};
 
@@ -17,7 +18,10 @@ use super::{
     queue::Scope,
 };
 use crate::{
-    google::error::GoogleError,
+    google::{
+        client::{Wanted, Worth},
+        error::GoogleError,
+    },
     model::{
         calendar::{Freshness, Role, Standing, Why},
         event::{Change, Event, Owner},
@@ -26,6 +30,7 @@ use crate::{
         plan::ErrorClass,
         secret::Secret,
     },
+    planner::horizon,
     store::{StoreError, calendars::CalendarRow, mirror::Listing, people::User},
     vault::{Vault, marker::ReadMarker},
 };
@@ -55,6 +60,7 @@ impl ObserveError {
             ObserveError::Access(AccessError::Ended(why)) => return Some(*why),
             ObserveError::Scope => return Some(Why::Scope),
             ObserveError::Google(error) if error.is_missing_scope() => return Some(Why::Scope),
+            ObserveError::Google(GoogleError::TooMany { .. }) => return Some(Why::TooMany),
             ObserveError::Access(error) => error.class(),
             ObserveError::Google(error) => error.class(),
         };
@@ -186,7 +192,16 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
     let mut cursor = row.cursor.clone();
     let mut renewed = false;
     let listing = loop {
-        match app.google.changes(&access, &row.id, cursor.as_ref().filter(|_| !full)).await {
+        let from = cursor.as_ref().filter(|_| !full);
+        let known = match from {
+            Some(_) => BTreeSet::new(),
+            None => app.store.known(row.number).await?,
+        };
+        let edge = app.clock.now() - app.policy.horizon;
+        let worth = |change: &Change| worth(change, edge, from.is_none(), &known);
+        // Whoever leaves takes everything along.
+        let most = if row.standing == Standing::Leaving { usize::MAX } else { app.policy.events };
+        match app.google.changes(&access, &row.id, from, Wanted { worth: &worth, most }).await {
             Ok(listing) => break listing,
             Err(error) if error.is_unauthorized() && !renewed => {
                 renewed = true;
@@ -245,6 +260,17 @@ struct Told {
     news: bool,
     /// Where the next reading goes on.
     cursor: Option<Cursor>,
+}
+
+/// What a change is to us. History is nothing: a person's single event that ended before the `edge` and of which the mirror knows
+/// nothing. Moved to a later day it comes as a change, and with a wider horizon with the next full listing.
+fn worth(change: &Change, edge: DateTime<Utc>, full: bool, known: &BTreeSet<EventId>) -> Worth {
+    let Change::Live(event) = change else { return Worth::Known };
+    if horizon::body_in_scope(&event.body, edge) {
+        return Worth::Managed;
+    }
+    let plain = event.series.is_none() && event.marker.is_none() && !event.tagged;
+    if full && plain && !known.contains(&event.id) { Worth::Nothing } else { Worth::Known }
 }
 
 /// The events that changes are about, with their series.

@@ -37,11 +37,31 @@ const PAGES_MAX: usize = 400;
 /// Events on one page. Long texts of thousands of events may be more than one answer can hold; then there are fewer on each.
 const PAGE_SIZES: [usize; 3] = [2500, 250, 25];
 
+/// What an event of a listing is to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// Given, and counted.
+    Managed,
+    /// Given.
+    Known,
+    /// Not given: nobody needs it.
+    Nothing,
+}
+
+/// What is wanted of a listing.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub worth: &'a (dyn Fn(&Change) -> Worth + Sync),
+    /// Events that count at most.
+    pub most: usize,
+}
+
 /// A complete listing. There is no value for a part of one.
 #[derive(Debug)]
 pub struct Listing {
-    /// Whether it names everything that is there, rather than what changed.
+    /// Whether it is of everything that is there, rather than of what changed.
     pub full: bool,
+    /// What was wanted of it.
     pub items: Vec<Change>,
     /// Events that make no sense; each costs only itself.
     pub unreadable: Vec<EventId>,
@@ -75,6 +95,51 @@ pub struct Watch {
     pub token: Secret<String>,
     /// How long it is to live; Google may give less.
     pub life: TimeDelta,
+}
+
+/// What was read of a listing so far.
+#[derive(Default)]
+struct Read {
+    items: BTreeMap<EventId, Change>,
+    managed: usize,
+    unreadable: Vec<EventId>,
+    zone: String,
+    writable: Option<bool>,
+}
+
+impl Read {
+    fn take(&mut self, page: &Page, wanted: Wanted<'_>) -> Result<(), GoogleError> {
+        self.zone.clone_from(&page.time_zone);
+        self.writable = page.access_role.as_deref().map(writes).or(self.writable);
+        for item in &page.items {
+            let change = match wire::change(item.get(), &self.zone) {
+                Ok(change) => change,
+                Err(id) => {
+                    self.unreadable.push(id);
+                    continue;
+                }
+            };
+            match (wanted.worth)(&change) {
+                // Where an event comes twice, the last version wins.
+                Worth::Nothing => {
+                    self.items.remove(change.id());
+                    continue;
+                }
+                Worth::Managed => self.managed += 1,
+                Worth::Known => {}
+            }
+            self.items.insert(change.id().clone(), change);
+        }
+        if self.managed > wanted.most { Err(GoogleError::TooMany { most: wanted.most }) } else { Ok(()) }
+    }
+}
+
+/// The events on a page that are there.
+fn living(page: &Page, zone: &str) -> impl Iterator<Item = Event> {
+    page.items.iter().filter_map(move |item| match wire::change(item.get(), zone) {
+        Ok(Change::Live(event)) => Some(*event),
+        Ok(Change::Gone { .. }) | Err(_) => None,
+    })
 }
 
 /// A webhook channel that is open.
@@ -229,26 +294,16 @@ impl Client {
         access: &Secret<String>,
         calendar: &CalendarId,
         cursor: Option<&Cursor>,
+        wanted: Wanted<'_>,
     ) -> Result<Listing, GoogleError> {
         let mut parameters = vec![("singleEvents", "false".to_owned())];
         // On every page: a page belongs to the very same request (semantics §1.1).
         parameters.extend(cursor.map(|cursor| ("syncToken", cursor.as_str().to_owned())));
         let about = if cursor.is_some() { About::Delta } else { About::Listing };
-        let (pages, next) = self.pages(access, calendar, about, &parameters).await?;
+        let take = |read: &mut Read, page: Page| read.take(&page, wanted);
+        let (read, next) = self.pages(access, calendar, about, &parameters, &take).await?;
         let next = Cursor::from(next.ok_or(GoogleError::Nonsense("a listing ended without a sync token"))?);
-        let zone = pages.last().map(|page| page.time_zone.clone()).unwrap_or_default();
-        let writable = pages.iter().rev().find_map(|page| page.access_role.as_deref()).map(writes);
-        let mut unreadable = Vec::new();
-        // The last version wins where an event comes twice.
-        let mut items: BTreeMap<EventId, Change> = BTreeMap::new();
-        for item in pages.iter().flat_map(|page| &page.items) {
-            match wire::change(item.get(), &zone) {
-                Ok(change) => {
-                    items.insert(change.id().clone(), change);
-                }
-                Err(id) => unreadable.push(id),
-            }
-        }
+        let Read { items, managed: _, unreadable, zone, writable } = read;
         Ok(Listing { full: cursor.is_none(), items: items.into_values().collect(), unreadable, next, zone, writable })
     }
 
@@ -265,14 +320,11 @@ impl Client {
     ) -> Result<Vec<Event>, GoogleError> {
         let parameters =
             [("singleEvents", "false".to_owned()), ("privateExtendedProperty", format!("{}=true", wire::TAG))];
-        let (pages, _) = self.pages(access, calendar, About::Listing, &parameters).await?;
-        let changes = pages.iter().flat_map(|page| &page.items).filter_map(|item| wire::change(item.get(), zone).ok());
-        let found: BTreeMap<EventId, Event> = changes
-            .filter_map(|change| match change {
-                Change::Live(event) => Some((event.id.clone(), *event)),
-                Change::Gone { .. } => None,
-            })
-            .collect();
+        let take = |found: &mut BTreeMap<EventId, Event>, page: Page| {
+            found.extend(living(&page, zone).map(|event| (event.id.clone(), event)));
+            Ok(())
+        };
+        let (found, _) = self.pages(access, calendar, About::Listing, &parameters, &take).await?;
         Ok(found.into_values().collect())
     }
 
@@ -295,26 +347,26 @@ impl Client {
             ("timeMin", instant(from)),
             ("timeMax", instant(to)),
         ];
-        let (pages, _) = self.pages(access, calendar, About::Listing, &parameters).await?;
-        let changes = pages.iter().flat_map(|page| &page.items).filter_map(|item| wire::change(item.get(), zone).ok());
-        Ok(changes
-            .filter_map(|change| match change {
-                Change::Live(event) => Some(*event),
-                Change::Gone { .. } => None,
-            })
-            .collect())
+        let take = |found: &mut Vec<Event>, page: Page| {
+            found.extend(living(&page, zone));
+            Ok(())
+        };
+        let (found, _) = self.pages(access, calendar, About::Listing, &parameters, &take).await?;
+        Ok(found)
     }
 
-    /// All pages of a listing, and the sync token of the last.
-    async fn pages(
+    /// What was taken of all pages of a listing, one after the other so that no more than one is in memory, and the sync token
+    /// of the last.
+    async fn pages<T: Default>(
         &self,
         access: &Secret<String>,
         calendar: &CalendarId,
         about: About,
         parameters: &[(&str, String)],
-    ) -> Result<(Vec<Page>, Option<String>), GoogleError> {
+        take: &(impl Fn(&mut T, Page) -> Result<(), GoogleError> + Sync),
+    ) -> Result<(T, Option<String>), GoogleError> {
         for size in PAGE_SIZES {
-            match self.pages_of(access, calendar, about, parameters, size).await {
+            match self.pages_of(access, calendar, about, parameters, size, take).await {
                 Err(GoogleError::TooLarge) => {}
                 answer => return answer,
             }
@@ -323,16 +375,17 @@ impl Client {
     }
 
     /// The same with so many events on a page.
-    async fn pages_of(
+    async fn pages_of<T: Default>(
         &self,
         access: &Secret<String>,
         calendar: &CalendarId,
         about: About,
         parameters: &[(&str, String)],
         size: usize,
-    ) -> Result<(Vec<Page>, Option<String>), GoogleError> {
+        take: &(impl Fn(&mut T, Page) -> Result<(), GoogleError> + Sync),
+    ) -> Result<(T, Option<String>), GoogleError> {
         let pages_max = PAGES_MAX * (PAGE_SIZES[0] / size);
-        let mut pages = Vec::new();
+        let (mut taken, mut pages) = (T::default(), 0);
         let mut token: Option<String> = None;
         loop {
             let mut url = self.url(&["calendars", calendar.as_str(), "events"])?;
@@ -343,11 +396,12 @@ impl Client {
             let request = self.request("events.list", about, Method::GET, url, access);
             let mut page: Page = read(&self.send(request).await?)?;
             let (next_page, next_sync) = (page.next_page_token.take(), page.next_sync_token.take());
-            pages.push(page);
+            pages += 1;
+            take(&mut taken, page)?;
             match (next_page, next_sync) {
                 (Some(_), Some(_)) => return Err(GoogleError::Nonsense("a page is the last one and is not")),
-                (None, sync) => return Ok((pages, sync)),
-                (Some(next), None) if token.as_ref() == Some(&next) || pages.len() >= pages_max => {
+                (None, sync) => return Ok((taken, sync)),
+                (Some(next), None) if token.as_ref() == Some(&next) || pages >= pages_max => {
                     return Err(GoogleError::Nonsense("a listing does not end"));
                 }
                 (Some(next), None) => token = Some(next),

@@ -42,6 +42,8 @@ pub enum GoogleError {
     Nonsense(&'static str),
     #[error("Google's answer is larger than any that makes sense")]
     TooLarge,
+    #[error("it has more than {most} events that count; a listing is taken whole or not at all")]
+    TooMany { most: usize },
     #[error("Google does not accept the access token any more")]
     Unauthorized,
     #[error("the account's permission was taken back; it has to be connected again")]
@@ -88,6 +90,7 @@ impl GoogleError {
             | GoogleError::Setup(_)
             | GoogleError::Identity(_)
             | GoogleError::TooLarge
+            | GoogleError::TooMany { .. }
             | GoogleError::NoGuest => ErrorClass::Rejected,
             GoogleError::Paused { .. } | GoogleError::BudgetSpent => ErrorClass::Throttled,
             GoogleError::Changed => ErrorClass::Precondition,

@@ -67,6 +67,8 @@ pub enum Why {
     Throttled,
     /// No answer, or one that made no sense. Usually brief.
     Unreachable,
+    /// It has more events that count than are kept in sync ([`Policy::events`](super::snapshot::Policy::events)).
+    TooMany,
     /// A person wants silence.
     Paused,
 }
@@ -82,6 +84,7 @@ impl Why {
             Why::Missing => "Google does not find it",
             Why::Throttled => "Google asked to slow down",
             Why::Unreachable => "Google did not answer",
+            Why::TooMany => "it has more events than are kept in sync (too_many_events)",
             Why::Paused => "it is paused",
         }
     }

@@ -36,6 +36,9 @@ pub struct Policy {
     pub prefix: String,
     /// How long ago an origin may have ended to be kept up to date.
     pub horizon: TimeDelta,
+    /// Events of one calendar, as far as they did not end before the horizon, that are kept in sync. A calendar with more of them
+    /// is left as it is: half a calendar in sync would look like a whole one.
+    pub events: usize,
     /// Deletions on one calendar in one tick that need no approval.
     pub brake_count: usize,
     /// The same in hundredths of what we keep there; both must be exceeded to hold.
@@ -53,6 +56,7 @@ impl Default for Policy {
         Policy {
             prefix: "[BusyBridge]".into(),
             horizon: TimeDelta::days(30),
+            events: 25_000,
             brake_count: 10,
             brake_percent: 20,
             days_forward: None,

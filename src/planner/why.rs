@@ -286,7 +286,10 @@ pub fn absence(snapshot: &Snapshot, absence: &Absence) -> String {
         Absence::Leaving => "One of the two calendars is to be left.".into(),
         Absence::NoFlow { declared: true } => "You switched off what flows from the one to the other.".into(),
         Absence::NoFlow { declared: false } => "Nothing flows from the one to the other.".into(),
-        Absence::Unknown => "There is no such event, as far as Google told us.".into(),
+        Absence::Unknown => format!(
+            "Google told of no such event; or it ended more than {} days ago, which is too long to be kept up to date.",
+            snapshot.policy.horizon.num_days()
+        ),
         Absence::Cancelled => "It is cancelled.".into(),
         Absence::Hindered(hindrance) => match hindrance {
             Hindrance::Declined => "The invitation is declined.".into(),

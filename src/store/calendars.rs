@@ -113,7 +113,7 @@ impl TryFrom<Row> for CalendarRow {
     }
 }
 
-const WHYS: [Why; 8] = [
+const WHYS: [Why; 9] = [
     Why::Revoked,
     Why::Lapsed,
     Why::Scope,
@@ -121,6 +121,7 @@ const WHYS: [Why; 8] = [
     Why::Missing,
     Why::Throttled,
     Why::Unreachable,
+    Why::TooMany,
     Why::Paused,
 ];
 
@@ -138,6 +139,7 @@ fn why_word(why: Why) -> &'static str {
         Why::Missing => "missing",
         Why::Throttled => "throttled",
         Why::Unreachable => "unreachable",
+        Why::TooMany => "too_many_events",
         Why::Paused => "paused",
     }
 }

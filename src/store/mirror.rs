@@ -9,13 +9,13 @@ use crate::model::mutant::{Mutant, planted};
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
 use super::{Attempt, Store, StoreError, instant, stored};
 use crate::{
     model::{
-        event::{Change, OriginKey, Owner, Slot},
+        event::{Change, Event, OriginKey, Owner, Slot},
         id::{CalendarId, Cursor, EventId, UserId},
         item::{ItemKey, Provenance},
     },
@@ -183,13 +183,7 @@ impl Store {
                     if old.is_some() && event.series.is_none() && event.body.recurrence.is_empty() {
                         single.push(event.id.as_str());
                     }
-                    let row = format!("{number}/{}", event.id.as_str());
-                    let place = Place { table: TABLE, column: "event_encrypted", row: &row };
-                    let mut json = row_of(event.id.as_str(), event.series.as_ref(), owner);
-                    json["updated"] = json!(event.updated);
-                    json["etag"] = json!(event.etag.as_str());
-                    json["event"] = json!(hex(&self.data_key.seal(&place, &stored::to_bytes(event))));
-                    living.push(json);
+                    living.push((event.as_ref(), owner));
                 }
                 Change::Gone { id, series, etag: _, told } if is_learnt(old, owner) => {
                     let series = series.clone().or_else(|| id.as_instance());
@@ -202,9 +196,10 @@ impl Store {
             }
         }
         for lot in living.chunks(LOT) {
+            let rows: Vec<Value> = lot.iter().map(|(event, owner)| self.living_row(number, event, owner)).collect();
             sqlx::query(UPSERT_LIVE)
                 .bind(number)
-                .bind(json!(lot).to_string())
+                .bind(json!(rows).to_string())
                 .execute(&mut **transaction)
                 .await
                 .when("storing events")?;
@@ -230,6 +225,27 @@ impl Store {
             .when("doubting the instances of former series")?;
         }
         Ok(living.len() + gone.len())
+    }
+
+    /// What [`UPSERT_LIVE`] stores of an event.
+    fn living_row(&self, number: i64, event: &Event, owner: &Owner) -> Value {
+        let row = format!("{number}/{}", event.id.as_str());
+        let place = Place { table: TABLE, column: "event_encrypted", row: &row };
+        let mut json = row_of(event.id.as_str(), event.series.as_ref(), owner);
+        json["updated"] = json!(event.updated);
+        json["etag"] = json!(event.etag.as_str());
+        json["event"] = json!(hex(&self.data_key.seal(&place, &stored::to_bytes(event))));
+        json
+    }
+
+    /// The events of a calendar of which anything is known, be it that they are gone.
+    pub async fn known(&self, number: i64) -> Result<BTreeSet<EventId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT event_id FROM mirror_events WHERE client_calendar_id = ?")
+            .bind(number)
+            .fetch_all(&self.reader)
+            .await
+            .when("listing known events")?;
+        Ok(ids.into_iter().map(EventId::from).collect())
     }
 
     /// Events that a full listing did not name and that nothing has been heard of since.

@@ -22,7 +22,7 @@ use crate::{
     },
     google::{
         Desk, Endpoints,
-        client::{Client, Listing},
+        client::{Client, Listing, Wanted, Worth},
         error::GoogleError,
         oauth::{Grant, OAuth, Pending, SCOPES_WRITE},
         throttle::Pace,
@@ -47,6 +47,9 @@ struct Asked {
     headers: BTreeMap<String, String>,
     body: String,
 }
+
+/// All of a listing.
+const WHOLE: Wanted<'static> = Wanted { worth: &|_| Worth::Known, most: usize::MAX };
 
 /// A server that gives prepared answers one after the other; the last one for ever.
 struct Script {
@@ -84,7 +87,7 @@ impl Script {
     }
 
     async fn changes(&self, cursor: Option<&str>) -> Result<Listing, GoogleError> {
-        self.client().changes(&access(), &acme(), cursor.map(Cursor::from).as_ref()).await
+        self.client().changes(&access(), &acme(), cursor.map(Cursor::from).as_ref(), WHOLE).await
     }
 
     fn asked(&self) -> Vec<Asked> {
@@ -310,7 +313,7 @@ async fn every_write_is_silent_and_every_change_names_its_version() {
 async fn calls_are_counted_attempt_by_attempt() {
     let script = Script::new(vec![refused(503, "backendError"), last_page()]).await;
     let client = script.client();
-    client.changes(&access(), &acme(), None).await.unwrap();
+    client.changes(&access(), &acme(), None, WHOLE).await.unwrap();
     assert_eq!(client.calls(), BTreeMap::from([("events.list", 2)]));
 }
 

@@ -21,6 +21,7 @@
 //! | `plan [PERSON]` | a dry run; nothing is written at Google |
 //! | `tick [PERSON]` | one tick |
 //! | `settle [PERSON]` | ticks until nothing is urgent |
+//! | `reread [PERSON]` | all calendars are read from the beginning, as once a day |
 //! | `calendar CAL [from DAY] [days N]` | what a person sees there in three weeks |
 //! | `raw CAL EVENT FIELD…` | fields of an event as Google gives them to the owner |
 //! | `calls [PERSON]` | calls to Google since the last `calls`, by method |
@@ -31,7 +32,7 @@
 //! | `back-up`, `put-back [PERSON]` | a copy of the database is made; it takes the place of the one in use |
 //! | `mappings [PERSON]` | how many items are remembered |
 //! | `log [PERSON]` | what the sync log says, newest first |
-//! | `policy [PERSON]` | lines `horizon DAYS`, `brake COUNT PERCENT`, `prefix TEXT` |
+//! | `policy [PERSON]` | lines `horizon DAYS`, `brake COUNT PERCENT`, `events COUNT`, `prefix TEXT` |
 //!
 //! What people settle (flows, departures, pauses, words to what waits) has its verbs in [`super::stage`]. After every scenario the
 //! standing invariants are judged ([`super::invariants`]).
@@ -62,7 +63,7 @@ use serde_json::{Value, json};
 
 use super::{invariants, world::World};
 use crate::{
-    cli::reconcile::settle_down,
+    cli::reconcile::{from_the_beginning, settle_down},
     controller::tick::{Mode, Tick, tick},
     emulator::settings::Settings,
     model::{calendar::Role, plan::Outcome},
@@ -213,6 +214,7 @@ impl Stage {
             "plan" => self.tick(arguments, Mode::DryRun).await,
             "tick" => self.tick(arguments, Mode::Apply).await,
             "settle" => self.settle(arguments).await,
+            "reread" => self.reread(arguments).await,
             "calendar" => self.calendar(arguments).await,
             "raw" => self.raw(arguments).await,
             "calls" => self.calls(arguments),
@@ -430,6 +432,14 @@ impl Stage {
         }
     }
 
+    async fn reread(&mut self, arguments: &str) -> String {
+        let person = self.person(arguments);
+        let app = self.world.app(&person);
+        let user = app.store.user(self.world.people[&person].user).await.unwrap().unwrap();
+        from_the_beginning(app, &user).await.unwrap();
+        "ok".into()
+    }
+
     async fn settle(&mut self, arguments: &str) -> String {
         let person = self.person(arguments);
         let app = self.world.app(&person);
@@ -544,6 +554,7 @@ impl Stage {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[0] {
                 "horizon" => policy.horizon = TimeDelta::days(words[1].parse().unwrap()),
+                "events" => policy.events = words[1].parse().unwrap(),
                 "brake" => {
                     policy.brake_count = words[1].parse().unwrap();
                     policy.brake_percent = words[2].parse().unwrap();

@@ -71,6 +71,7 @@ pub fn state_of(
             let text = match why {
                 Why::Forbidden | Why::Missing => "Google no longer shows this calendar to the account.",
                 Why::Scope => "A permission was not given.",
+                Why::TooMany => "It has more events than are kept in sync.",
                 Why::Lapsed => {
                     "Google ended the sign-in after seven days, as it does while the application is in testing."
                 }
@@ -79,6 +80,10 @@ pub fn state_of(
             let more = match why {
                 Why::Forbidden | Why::Missing => {
                     "Ask its owner for access again, or disconnect it. Nothing has been lost."
+                }
+                Why::TooMany => {
+                    "Half a calendar would look like a whole one, so what was made of it stays as it is. Remove events \
+                     that nobody needs, or disconnect it."
                 }
                 _ => "What stands there stays as it is until you connect it again. Nothing has been lost.",
             };
