@@ -108,7 +108,7 @@ struct Read {
 }
 
 impl Read {
-    fn take(&mut self, page: &Page, wanted: Wanted<'_>) -> Result<(), GoogleError> {
+    fn take(&mut self, page: &Page<'_>, wanted: Wanted<'_>) -> Result<(), GoogleError> {
         self.zone.clone_from(&page.time_zone);
         self.writable = page.access_role.as_deref().map(writes).or(self.writable);
         for item in &page.items {
@@ -135,7 +135,7 @@ impl Read {
 }
 
 /// The events on a page that are there.
-fn living(page: &Page, zone: &str) -> impl Iterator<Item = Event> {
+fn living(page: &Page<'_>, zone: &str) -> impl Iterator<Item = Event> {
     page.items.iter().filter_map(move |item| match wire::change(item.get(), zone) {
         Ok(Change::Live(event)) => Some(*event),
         Ok(Change::Gone { .. }) | Err(_) => None,
@@ -168,9 +168,9 @@ const NAMED: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
-    #[serde(default)]
-    items: Vec<Box<RawValue>>,
+struct Page<'a> {
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
     next_page_token: Option<String>,
     next_sync_token: Option<String>,
     #[serde(default)]
@@ -300,7 +300,7 @@ impl Client {
         // On every page: a page belongs to the very same request (semantics §1.1).
         parameters.extend(cursor.map(|cursor| ("syncToken", cursor.as_str().to_owned())));
         let about = if cursor.is_some() { About::Delta } else { About::Listing };
-        let take = |read: &mut Read, page: Page| read.take(&page, wanted);
+        let take = |read: &mut Read, page: Page<'_>| read.take(&page, wanted);
         let (read, next) = self.pages(access, calendar, about, &parameters, &take).await?;
         let next = Cursor::from(next.ok_or(GoogleError::Nonsense("a listing ended without a sync token"))?);
         let Read { items, managed: _, unreadable, zone, writable } = read;
@@ -320,7 +320,7 @@ impl Client {
     ) -> Result<Vec<Event>, GoogleError> {
         let parameters =
             [("singleEvents", "false".to_owned()), ("privateExtendedProperty", format!("{}=true", wire::TAG))];
-        let take = |found: &mut BTreeMap<EventId, Event>, page: Page| {
+        let take = |found: &mut BTreeMap<EventId, Event>, page: Page<'_>| {
             found.extend(living(&page, zone).map(|event| (event.id.clone(), event)));
             Ok(())
         };
@@ -347,7 +347,7 @@ impl Client {
             ("timeMin", instant(from)),
             ("timeMax", instant(to)),
         ];
-        let take = |found: &mut Vec<Event>, page: Page| {
+        let take = |found: &mut Vec<Event>, page: Page<'_>| {
             found.extend(living(&page, zone));
             Ok(())
         };
@@ -363,7 +363,7 @@ impl Client {
         calendar: &CalendarId,
         about: About,
         parameters: &[(&str, String)],
-        take: &(impl Fn(&mut T, Page) -> Result<(), GoogleError> + Sync),
+        take: &(impl Fn(&mut T, Page<'_>) -> Result<(), GoogleError> + Sync),
     ) -> Result<(T, Option<String>), GoogleError> {
         for size in PAGE_SIZES {
             match self.pages_of(access, calendar, about, parameters, size, take).await {
@@ -382,7 +382,7 @@ impl Client {
         about: About,
         parameters: &[(&str, String)],
         size: usize,
-        take: &(impl Fn(&mut T, Page) -> Result<(), GoogleError> + Sync),
+        take: &(impl Fn(&mut T, Page<'_>) -> Result<(), GoogleError> + Sync),
     ) -> Result<(T, Option<String>), GoogleError> {
         let pages_max = PAGES_MAX * (PAGE_SIZES[0] / size);
         let (mut taken, mut pages) = (T::default(), 0);
@@ -394,7 +394,8 @@ impl Client {
                 url.query_pairs_mut().append_pair("pageToken", token);
             }
             let request = self.request("events.list", about, Method::GET, url, access);
-            let mut page: Page = read(&self.send(request).await?)?;
+            let body = self.send(request).await?;
+            let mut page: Page<'_> = read(&body)?;
             let (next_page, next_sync) = (page.next_page_token.take(), page.next_sync_token.take());
             pages += 1;
             take(&mut taken, page)?;
@@ -670,7 +671,8 @@ impl Client {
                 url.query_pairs_mut().append_pair("pageToken", token);
             }
             let request = self.request("calendarList.list", About::Listing, Method::GET, url, access);
-            let page: Page = read(&self.send(request).await?)?;
+            let body = self.send(request).await?;
+            let page: Page<'_> = read(&body)?;
             for item in &page.items {
                 let Ok(entry) = serde_json::from_str::<Entry>(item.get()) else { continue };
                 let Entry { id, summary, summary_override, time_zone, access_role, primary } = entry;

@@ -16,7 +16,7 @@ use super::error::{About, GoogleError};
 use crate::model::secret::Secret;
 
 /// The largest answer that is read, in bytes: a page of 2,500 events has about 3 MB.
-const ANSWER_MAX: usize = 32 << 20;
+const ANSWER_MAX: usize = 16 << 20;
 
 /// A request as a value.
 #[derive(Clone)]

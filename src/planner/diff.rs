@@ -13,7 +13,7 @@ use super::{
     desired::{self, Desired, Shape, Wish, Wishes},
     flows,
     hand::{self, Hand},
-    horizon::{body_in_scope, slot_in_scope},
+    horizon::{body_in_scope, may_begin, slot_in_scope},
 };
 use crate::model::{
     body::{Body, Digest, Field},
@@ -332,6 +332,15 @@ impl<'a> Judge<'a, '_> {
                 }
                 Some(_) if observed.is_none() => self.bookkeeping(&key, Action::Forget, Reason::NothingLeft),
                 _ => {}
+            }
+            return;
+        }
+        // Google keeps the shape of an instance when the rule loses it; as its series says is then not to be there.
+        if shape.is_none() && !may_begin(&head.body, &there) {
+            match observed.and_then(live) {
+                Some(live) => self.delete(&key, &live, Reason::NotWanted),
+                None if mapping.is_some() => self.bookkeeping(&key, Action::Forget, Reason::NothingLeft),
+                None => {}
             }
             return;
         }

@@ -290,3 +290,22 @@ fn meddle(scene: &Scene, calendar: &str, role: Role, events: &[(String, Object)]
         }
     }
 }
+
+/// Removes what an installation left behind where its person wants nothing any more, if somebody took its marker off: whether
+/// that is an event as any other depends on who remembers it.
+pub fn tidy(scene: &Scene) {
+    let left: Vec<(String, String)> = {
+        let truth = scene.truth();
+        let wanted = |n: usize, id: &str| truth.people[n].places.iter().any(|place| place.id == id && place.wanted);
+        truth.made.iter().filter(|((calendar, _), (n, _))| !wanted(*n, calendar)).map(|(at, _)| at.clone()).collect()
+    };
+    for (calendar, id) in left {
+        let (status, found) = call(scene, &calendar, "GET", &format!("/events/{id}"), &Value::Null);
+        let marked = found["extendedProperties"]["private"]["busybridge"].is_string();
+        if status < 300 && found["status"] != "cancelled" && !marked {
+            call(scene, &calendar, "DELETE", &format!("/events/{id}"), &Value::Null);
+            scene.note(&format!("person removes what was left at {calendar}/{id}"));
+            scene.truth().unwanted.insert((calendar, id));
+        }
+    }
+}

@@ -514,6 +514,7 @@ impl World {
         for place in accounts {
             with(&self.scene.core, |core| core.oauth.signs_in(&place.account));
         }
+        people::tidy(&self.scene);
         self.reconnect_all().await?;
         self.settle_wishes().await?;
         for round in 0..40 {

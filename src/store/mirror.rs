@@ -26,6 +26,8 @@ use crate::{
 const CURSOR_REST: TimeDelta = TimeDelta::hours(6);
 /// Rows written by one statement.
 const LOT: usize = 500;
+/// Bytes of JSON beyond which a statement takes no more rows.
+const LOT_BYTES: usize = 1 << 20;
 
 /// One complete listing.
 pub struct Listing {
@@ -54,6 +56,23 @@ struct Known {
     owner: String,
     updated: Option<String>,
     etag: Option<String>,
+}
+
+/// A JSON array of so many of these JSON texts as one statement takes.
+fn lot(rows: impl Iterator<Item = String>) -> String {
+    let mut lot = String::from("[");
+    for (n, row) in (1..).zip(rows) {
+        lot.push_str(&row);
+        if n == LOT || lot.len() > LOT_BYTES {
+            break;
+        }
+        lot.push(',');
+    }
+    if lot.ends_with(',') {
+        lot.pop();
+    }
+    lot.push(']');
+    lot
 }
 
 #[derive(sqlx::FromRow)]
@@ -195,11 +214,12 @@ impl Store {
                 Change::Live(_) | Change::Gone { .. } => {}
             }
         }
-        for lot in living.chunks(LOT) {
-            let rows: Vec<Value> = lot.iter().map(|(event, owner)| self.living_row(number, event, owner)).collect();
+        let mut rest = living.iter().peekable();
+        while rest.peek().is_some() {
+            let rows = rest.by_ref().map(|(event, owner)| self.living_row(number, event, owner).to_string());
             sqlx::query(UPSERT_LIVE)
                 .bind(number)
-                .bind(json!(rows).to_string())
+                .bind(lot(rows))
                 .execute(&mut **transaction)
                 .await
                 .when("storing events")?;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says by failing what is wrong")]
 
 mod first;
+mod flood;
 mod kills;
 mod power;
 mod rotation;

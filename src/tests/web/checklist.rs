@@ -97,7 +97,13 @@ const ROWS: &[(&str, &[&str])] = &[
     ("I4", &["at_debug_level_no_log_figure_or_answer_tells_a_title_an_address_or_a_token"]),
     ("I5", &["names_are_text_wherever_they_are_shown"]),
     ("Q1", &["what_no_person_would_write_keeps_nobody_waiting"]),
-    ("Q2", &["a_large_first_sync_does_not_keep_others_waiting"]),
+    (
+        "Q2",
+        &[
+            "a_large_first_sync_does_not_keep_others_waiting",
+            "a_calendar_of_a_hundred_thousand_events_takes_little_memory_and_one_with_too_many_to_come_none",
+        ],
+    ),
     ("Q3", &["what_no_person_would_write_keeps_nobody_waiting"]),
     ("Q4", &["what_no_person_would_write_keeps_nobody_waiting"]),
     ("Q5", &["what_no_person_would_write_keeps_nobody_waiting"]),
