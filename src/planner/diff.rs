@@ -282,6 +282,12 @@ impl<'a> Judge<'a, '_> {
             true => next + u32::try_from(self.snapshot.now.timestamp() % 9973).unwrap_or(0),
             false => next,
         };
+        // Google gives no id twice. One of ours that somebody has made theirs by taking its marker off is taken, too.
+        let theirs = self.snapshot.origins.get(&key.target);
+        let taken = |incarnation: &u32| {
+            theirs.is_some_and(|theirs| theirs.contains_key(&self.snapshot.ids.event_id(key, *incarnation)))
+        };
+        let next = (next..).find(|incarnation| !taken(incarnation)).unwrap_or(next);
         let event = self.snapshot.ids.event_id(key, next);
         let action = Action::Create { event: event.clone(), incarnation: next, body: wanted.body.clone() };
         let step = self.step(key, action, reason, Some(wanted));

@@ -1,7 +1,7 @@
 //! Which events are recent enough to be kept up to date. No rule is ever expanded: where the end of a series cannot be read
 //! off its text, the series counts as going on.
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::model::{
     body::Body,
@@ -42,14 +42,65 @@ pub fn slot_in_scope(slot: &Slot, length: TimeDelta, edge: DateTime<Utc>) -> boo
     start.checked_add_signed(length).is_none_or(|end| end > edge)
 }
 
-/// Whether a series may have an instance at this slot, as far as its text tells: it has begun, and has not ended.
+/// Whether a series may have an instance at this slot, as far as its text tells: it has begun, and has not ended. No day is given
+/// away: a series that a person cut in two ends right before the other half begins.
 pub fn may_begin(series: &Body, slot: &Slot) -> bool {
-    let day = match slot {
-        Slot::Day(day) => *day,
-        Slot::At(at) => at.date_naive(),
+    let start = series.when.start();
+    let (day, begins) = match slot {
+        Slot::Day(day) => (*day, *day >= start.date_naive()),
+        Slot::At(at) => (at.date_naive(), *at >= start),
     };
-    let begun = series.when.start().date_naive().pred_opt().is_none_or(|before| day >= before);
-    begun && last_day(series).and_then(|last| last.succ_opt()).is_none_or(|after| day <= after)
+    let first = day == start.date_naive();
+    let near = |date: &str| self::day(date).is_none_or(|date| (date - day).num_days().abs() <= 1);
+    let allows = |line: &String| match line.split_once(':') {
+        Some((name, value)) => match name.split(';').next().unwrap_or(name) {
+            "RRULE" => begins && rule_reaches(value, start, slot),
+            "RDATE" => value.split(',').any(near),
+            _ => false,
+        },
+        None => true,
+    };
+    first || series.recurrence.iter().any(allows)
+}
+
+/// Whether a rule may go on until this slot (RFC 5545 §3.3.10: UNTIL is inclusive, COUNT counts the start).
+fn rule_reaches(rule: &str, start: DateTime<Utc>, slot: &Slot) -> bool {
+    let part = |name: &str| rule.split(';').find_map(|p| p.strip_prefix(name)?.strip_prefix('='));
+    let instant = |text: &str| Some(NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok()?.and_utc());
+    if let Some(until) = part("UNTIL") {
+        return match (slot, instant(until), day(until)) {
+            (Slot::Day(slot), _, Some(until)) => *slot <= until,
+            (Slot::At(at), Some(until), _) => *at <= until,
+            // A day in the zone of the series, which may lie a day off.
+            (Slot::At(at), None, Some(until)) => until.succ_opt().is_none_or(|after| at.date_naive() <= after),
+            (_, _, None) => true,
+        };
+    }
+    let plain = rule.split(';').all(|p| ["FREQ", "COUNT", "INTERVAL", "WKST"].iter().any(|name| p.starts_with(name)));
+    let period = match part("FREQ") {
+        Some("DAILY") if plain => Some(1),
+        Some("WEEKLY") if plain => Some(7),
+        _ => None,
+    };
+    let number = |name: &str| part(name).map(str::parse::<i64>);
+    let last = match (period, number("COUNT"), number("INTERVAL").unwrap_or(Ok(1))) {
+        (Some(period), Some(Ok(count)), Ok(interval)) => {
+            let days = (count - 1).checked_mul(interval).and_then(|n| n.checked_mul(period));
+            days.and_then(TimeDelta::try_days).and_then(|span| start.checked_add_signed(span))
+        }
+        _ => None,
+    };
+    match (slot, last) {
+        (Slot::Day(slot), Some(last)) => *slot <= last.date_naive(),
+        // Clocks may be changed on the way.
+        (Slot::At(at), Some(last)) => *at - last <= TimeDelta::hours(3),
+        (Slot::Day(slot), None) => lax(rule, start, *slot),
+        (Slot::At(at), None) => lax(rule, start, at.date_naive()),
+    }
+}
+
+fn lax(rule: &str, start: DateTime<Utc>, day: NaiveDate) -> bool {
+    rule_end(rule, start.date_naive()).and_then(|last| last.succ_opt()).is_none_or(|after| day <= after)
 }
 
 /// A day after which no instance begins; none when the rules go on for ever or do not tell.
@@ -110,20 +161,69 @@ mod tests {
     use crate::model::body::{Visibility, When};
 
     #[test]
+    fn a_series_has_no_instance_after_its_end_or_before_its_start() {
+        let check = |when: &When, rule: &str, slot: &str, expect: bool| {
+            let body = Body { when: when.clone(), recurrence: vec![rule.to_owned()], ..plain() };
+            assert_eq!(may_begin(&body, &Slot::from_stamp(slot).unwrap()), expect, "{rule} at {slot}");
+        };
+        let first: NaiveDate = "2026-03-13".parse().unwrap();
+        let days = When::Days { first, end: first + TimeDelta::days(1) };
+        let start = "2026-03-13T08:00:00Z".parse().unwrap();
+        let (zone, end) = (Some("Europe/Vienna".to_owned()), start + TimeDelta::hours(1));
+        let times = When::Times { start, end, start_zone: zone.clone(), end_zone: zone };
+        for (rule, slot, expect) in [
+            ("RRULE:FREQ=WEEKLY", "20260312", false),
+            ("RRULE:FREQ=WEEKLY", "20991231", true),
+            ("RRULE:FREQ=WEEKLY;UNTIL=20260402", "20260402", true),
+            ("RRULE:FREQ=WEEKLY;UNTIL=20260402", "20260403", false),
+            ("RRULE:FREQ=WEEKLY;COUNT=4", "20260403", true),
+            ("RRULE:FREQ=WEEKLY;COUNT=4", "20260404", false),
+            ("RRULE:FREQ=WEEKLY;COUNT=0", "20260313", true),
+            ("RRULE:FREQ=DAILY;COUNT=2;BYMONTH=4", "20991231", true),
+            ("RDATE;VALUE=DATE:20260301", "20260301", true),
+            ("RDATE;VALUE=DATE:20260301", "20260501", false),
+            ("EXDATE;VALUE=DATE:20260320", "20260320", false),
+            ("nonsense", "20260501", true),
+        ] {
+            check(&days, rule, slot, expect);
+        }
+        for (rule, slot, expect) in [
+            ("RRULE:FREQ=DAILY", "20260313T075959Z", false),
+            ("RRULE:FREQ=DAILY;UNTIL=20260330T070000Z", "20260330T070000Z", true),
+            ("RRULE:FREQ=DAILY;UNTIL=20260330T065959Z", "20260330T070000Z", false),
+            // A day in a zone that is not known here.
+            ("RRULE:FREQ=DAILY;UNTIL=20260330", "20260331T070000Z", true),
+            ("RRULE:FREQ=DAILY;UNTIL=20260330", "20260401T070000Z", false),
+            // Clocks go forward on 29 March.
+            ("RRULE:FREQ=WEEKLY;COUNT=4", "20260403T070000Z", true),
+            ("RRULE:FREQ=WEEKLY;COUNT=3", "20260403T070000Z", false),
+            ("RRULE:FREQ=DAILY;INTERVAL=9223372036854775807;COUNT=9", "20991231T000000Z", true),
+        ] {
+            check(&times, rule, slot, expect);
+        }
+    }
+
+    fn plain() -> Body {
+        let first = NaiveDate::MIN;
+        Body {
+            title: None,
+            description: None,
+            location: None,
+            when: When::Days { first, end: first },
+            recurrence: Vec::new(),
+            free: false,
+            visibility: Visibility::Default,
+            colour: None,
+            answer: None,
+        }
+    }
+
+    #[test]
     fn the_end_of_a_series_is_read_off_its_text_or_not_at_all() {
         let check = |start: &str, rules: &[&str], expect: Option<&str>| {
             let first: NaiveDate = start.parse().unwrap();
-            let body = Body {
-                title: None,
-                description: None,
-                location: None,
-                when: When::Days { first, end: first + TimeDelta::days(1) },
-                recurrence: rules.iter().map(|r| (*r).to_owned()).collect(),
-                free: false,
-                visibility: Visibility::Default,
-                colour: None,
-                answer: None,
-            };
+            let when = When::Days { first, end: first + TimeDelta::days(1) };
+            let body = Body { when, recurrence: rules.iter().map(|r| (*r).to_owned()).collect(), ..plain() };
             assert_eq!(last_day(&body), expect.map(|e| e.parse().unwrap()), "{rules:?}");
         };
         check("2026-03-02", &["RRULE:FREQ=WEEKLY"], None);

@@ -88,7 +88,7 @@ impl Gate {
 }
 
 /// What can go wrong with a call, with its number in the fault model.
-pub const FAULTS: [&str; 14] = [
+pub const FAULTS: [&str; 15] = [
     "F1 lost before",
     "F2 answer lost",
     "F3 5xx before",
@@ -103,6 +103,7 @@ pub const FAULTS: [&str; 14] = [
     "F14 stale",
     "F15 false empty",
     "F16 nonsense",
+    "F13 told twice",
 ];
 /// Lines of history that are kept; a world of ordinary length stays below it.
 const LONGEST_LOG: usize = 50_000;
@@ -134,6 +135,10 @@ pub struct Truth {
     pub people: Vec<Person>,
     /// Origins of which it was once true that they need not be shown (deleted, free, declined, another rule).
     pub unwanted: BTreeSet<(String, String)>,
+    /// What a person switched off: nothing flows from the first calendar to the second.
+    pub off: BTreeSet<(usize, String, String)>,
+    /// What was ever switched off.
+    pub was_off: BTreeSet<(usize, String, String)>,
     /// Origins whose copies somebody laid hands on; true: removed or declined one.
     pub touched: BTreeMap<(String, String), bool>,
     /// Every event that any installation made, with what it is, whoever took its marker off since. None is ever a reason for anything.
@@ -273,7 +278,7 @@ impl Scene {
                 4 | 9 => call != 6,
                 6 => write || listing,
                 7 => call == 1,
-                8 | 10 | 11 => listing,
+                8 | 10 | 11 | 14 => listing,
                 12 => call == 0,
                 13 => call != 5,
                 _ => true,
@@ -333,6 +338,15 @@ impl Scene {
                 Some(response)
             }
             Some(11) => Some(self.stale(truth, request, response)),
+            Some(14) => {
+                // What changed while pages were read may stand on two of them; of the same version here.
+                let mut page: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                if let Some(items) = page["items"].as_array_mut() {
+                    items.extend(items.first().cloned());
+                }
+                response.body = page.to_string().into_bytes();
+                Some(response)
+            }
             _ => Some(response),
         }
     }
@@ -531,6 +545,9 @@ impl Scene {
         if !wanted(calendar) || !wanted(&origin.0) {
             return;
         }
+        if truth.was_off.contains(&(n, origin.0.clone(), calendar.to_owned())) {
+            return;
+        }
         let instance = EventId::from(event).as_instance().is_some();
         let twins = self.standing(truth, calendar, n, key);
         if twins > 1 || instance && truth.revived.contains(&(calendar.to_owned(), event.to_owned())) {
@@ -560,10 +577,20 @@ impl Scene {
         response: &Response,
         before: Option<Object>,
     ) {
+        let (calendar, event) = path_of(request);
+        if truth.apart
+            && call == 5
+            && response.status == 204
+            && let Some((n, key)) = before.as_ref().and_then(|fields| self.owner(truth, &calendar, &event, fields))
+            && truth.people[n].places.iter().any(|place| place.id == calendar && place.role == Role::Main)
+        {
+            // The other installation takes it for the person's removal, if it did not hear that the origin was gone meanwhile.
+            let origin = (key.origin.calendar.as_str().to_owned(), key.origin.event.as_str().to_owned());
+            truth.touched.insert(origin, true);
+        }
         if response.status != 200 {
             return;
         }
-        let (calendar, event) = path_of(request);
         let now: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let id = now["id"].as_str().unwrap_or_default().to_owned();
         if call == 3

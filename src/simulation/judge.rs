@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    google::Scene,
+    google::{Place, Scene},
     people,
     shown::{Shown, expand, union},
 };
@@ -61,13 +61,14 @@ pub fn compare(scene: &Scene) {
             sight.ours.insert(n, expand(&made));
         }
     }
-    let (people, away) = {
+    let (people, away, off) = {
         let truth = scene.truth();
-        (truth.people.clone(), truth.away.clone())
+        (truth.people.clone(), truth.away.clone(), truth.off.clone())
     };
     let mut wrong = Vec::new();
     for (n, person) in people.iter().enumerate() {
         let wanted: Vec<_> = person.places.iter().filter(|place| place.wanted).collect();
+        let flows = |from: &Place, to: &str| !off.contains(&(n, from.id.clone(), to.to_owned()));
         let none = Vec::new();
         let part = |id: &str, personal: bool| sights[id].ours.get(&(n, personal)).unwrap_or(&none).clone();
         let ours = |id: &str| [part(id, false), part(id, true)].concat();
@@ -83,7 +84,7 @@ pub fn compare(scene: &Scene) {
             }
             let native = |shown: &Shown| sights[&place.id].natural.iter().any(|o| o.is(shown) && !o.free);
             if place.role == Role::Client {
-                let others = wanted.iter().filter(|other| other.id != place.id);
+                let others = wanted.iter().filter(|other| other.id != place.id && flows(other, &place.id));
                 let all: Vec<&Shown> = others.flat_map(|other| &sights[&other.id].natural).collect();
                 let expected = union(all.into_iter().filter(|shown| !shown.free && !native(shown)));
                 let found = union(&ours(&place.id));
@@ -95,7 +96,7 @@ pub fn compare(scene: &Scene) {
         let here = |shown: &Shown| sights[&main].natural.iter().any(|other| other.is(shown));
         let (blocks, copies) = (part(&main, true), part(&main, false));
         let mut expected: Vec<Shown> = Vec::new();
-        for place in wanted.iter().filter(|place| place.role == Role::Client) {
+        for place in wanted.iter().filter(|place| place.role == Role::Client && flows(place, &main)) {
             let fresh: Vec<Shown> = sights[&place.id]
                 .natural
                 .iter()
@@ -104,9 +105,10 @@ pub fn compare(scene: &Scene) {
                 .collect();
             expected.extend(fresh);
         }
-        let own = wanted.iter().filter(|place| place.role == Role::Personal).flat_map(|p| &sights[&p.id].natural);
+        let own = wanted.iter().filter(|place| place.role == Role::Personal && flows(place, &main));
+        let own = own.flat_map(|p| &sights[&p.id].natural);
         let copied = |shown: &Shown| {
-            let clients = wanted.iter().filter(|place| place.role == Role::Client);
+            let clients = wanted.iter().filter(|place| place.role == Role::Client && flows(place, &main));
             clients.flat_map(|p| &sights[&p.id].natural).any(|o| o.is(shown) && !o.free) || here(shown)
         };
         let personal = union(own.filter(|shown| !shown.free && !copied(shown)));

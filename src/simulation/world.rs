@@ -34,7 +34,9 @@ use crate::{
         calendar::{Role, Standing},
         clock::Clock,
         event::Slot,
+        flow::CustomFlow,
         id::{CalendarId, EventId, UserId},
+        item::Face,
         plan::Outcome,
         secret::Secret,
         snapshot::Policy,
@@ -213,10 +215,30 @@ impl World {
             for n in 0..self.n_people() {
                 let person = self.person(n);
                 self.settle_person(&instance.app, &person).await.map_err(said)?;
+                self.settle_flows(&instance.app, n).await?;
             }
         }
         for instance in &mut self.instances {
             instance.calm.clear();
+        }
+        Ok(())
+    }
+
+    async fn settle_flows(&self, app: &App, n: usize) -> Broken {
+        let flows: Vec<(String, String, bool)> = {
+            let truth = self.scene.truth();
+            let own = truth.was_off.iter().filter(|(person, ..)| *person == n);
+            own.map(|flow| (flow.1.clone(), flow.2.clone(), truth.off.contains(flow))).collect()
+        };
+        for (source, target, off) in flows {
+            let user = self.enrolled(app, &self.person(n)).await.map_err(said)?;
+            let (source, target) = (CalendarId::from(source), CalendarId::from(target));
+            if off {
+                let flow = CustomFlow { face: None, ..CustomFlow::usual(&source, &target, Face::Busy) };
+                app.store.set_flow(user, &flow).await.map_err(said)?;
+            } else {
+                app.store.drop_flow(user, &source, &target).await.map_err(said)?;
+            }
         }
         Ok(())
     }
@@ -300,7 +322,7 @@ impl World {
         self.scene.keep_past();
         let (acts, hours, event) = {
             let mut tape = self.scene.tape();
-            (tape.pick(3), tape.pick(40), tape.pick(120))
+            (tape.pick(3), tape.pick(40), tape.pick(124))
         };
         for _ in 0..acts {
             self.made += 1;
@@ -386,6 +408,29 @@ impl World {
                     }
                 });
                 self.scene.note(&format!("the sync tokens of {} die", ids[at]));
+            }
+            120..=123 => {
+                // What flows as usual from one calendar to another is switched off, or on again.
+                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
+                let places = self.person(n).places;
+                let mut one = || {
+                    let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
+                    places[at].clone()
+                };
+                let (source, target) = (one(), one());
+                if source.id != target.id && source.role != Role::Main && target.role != Role::Personal {
+                    let flow = (n, source.id, target.id);
+                    let text = format!("person {n} switches {} → {}", flow.1, flow.2);
+                    {
+                        let mut truth = self.scene.truth();
+                        truth.was_off.insert(flow.clone());
+                        if !truth.off.remove(&flow) {
+                            truth.off.insert(flow);
+                        }
+                    }
+                    self.scene.note(&text);
+                    self.settle_wishes().await?;
+                }
             }
             _ => {}
         }

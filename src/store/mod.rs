@@ -181,6 +181,15 @@ pub struct Store {
     spare: Arc<AtomicU64>,
 }
 
+/// Connections that stay. A file does not go away as a server does, so that none is tried before it is used.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
 impl Store {
     /// Opens the database, making it (and its directory) if there is none, readable by its owner alone.
     ///
@@ -227,7 +236,7 @@ impl Store {
         refuse_other_applications(options.clone().read_only(true), path).await?;
         let synchronous = if manner.fleeting { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
-        let writer = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let writer = pool(1);
         let writer = writer.connect_with(writing).await.when("opening the database")?;
         let data_key = match prepare(&writer, path, &vault, &clock, manner.fleeting).await {
             Ok(data_key) => data_key,
@@ -236,7 +245,7 @@ impl Store {
                 return Err(error);
             }
         };
-        let reader = SqlitePoolOptions::new().max_connections(2).idle_timeout(None).max_lifetime(None);
+        let reader = pool(2);
         let reader = reader.connect_with(options.read_only(true)).await.when("opening the database to read")?;
         let spare = Arc::new(AtomicU64::new(upkeep::ROOM));
         Ok(Store { writer, reader, vault, data_key, clock, path: path.to_owned(), manner, spare })
