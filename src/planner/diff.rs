@@ -65,6 +65,17 @@ pub fn diff(snapshot: &Snapshot) -> Verdicts {
             Judge { snapshot, key, group, edge: snapshot.now - snapshot.policy.horizon, out: &mut verdicts }.family();
         }
     }
+    // A block whose marker was off while no database knew it passes for an event. It is ours again when it is asked for under its id,
+    // and what a person does to what was made of it goes no further.
+    let asked = |step: &Step| match &step.action {
+        Action::Create { event, .. } => Some((step.key.target.clone(), event.clone())),
+        _ => None,
+    };
+    let asked: BTreeSet<(CalendarId, EventId)> = verdicts.steps.iter().filter_map(asked).collect();
+    verdicts.steps.retain(|step| {
+        let event = step.action.event().filter(|_| step.action.is_at_origin());
+        event.is_none_or(|event| !asked.contains(&(step.calendar().clone(), event.clone())))
+    });
     verdicts
 }
 
@@ -282,12 +293,6 @@ impl<'a> Judge<'a, '_> {
             true => next + u32::try_from(self.snapshot.now.timestamp() % 9973).unwrap_or(0),
             false => next,
         };
-        // Google gives no id twice. One of ours that somebody has made theirs by taking its marker off is taken, too.
-        let theirs = self.snapshot.origins.get(&key.target);
-        let taken = |incarnation: &u32| {
-            theirs.is_some_and(|theirs| theirs.contains_key(&self.snapshot.ids.event_id(key, *incarnation)))
-        };
-        let next = (next..).find(|incarnation| !taken(incarnation)).unwrap_or(next);
         let event = self.snapshot.ids.event_id(key, next);
         let action = Action::Create { event: event.clone(), incarnation: next, body: wanted.body.clone() };
         let step = self.step(key, action, reason, Some(wanted));

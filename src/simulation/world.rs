@@ -413,7 +413,7 @@ impl World {
                 // What flows as usual from one calendar to another is switched off, or on again.
                 let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
                 let places = self.person(n).places;
-                let mut one = || {
+                let one = || {
                     let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
                     places[at].clone()
                 };
