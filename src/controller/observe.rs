@@ -232,7 +232,7 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
     }
     let mut owners = match listing.items.is_empty() {
         true => BTreeMap::new(),
-        false => app.store.owners(row.number, &named(&listing.items)).await?,
+        false => app.store.owners(row.number, &row.id, &named(&listing.items)).await?,
     };
     // The cursor of a listing that told nothing is not always stored.
     let told = if listing.items.is_empty() && !listing.full { cursor.clone() } else { Some(listing.next.clone()) };
@@ -300,7 +300,7 @@ async fn prove_suspects(
     for (event, answer) in answers {
         match answer {
             Ok(change) => {
-                let owners = app.store.owners(row.number, &named([&change])).await?;
+                let owners = app.store.owners(row.number, &row.id, &named([&change])).await?;
                 let (change, owner) = classify(&app.vault, user, row, change, &owners);
                 app.store.put(row.number, &change, &owner).await?;
                 learnt = true;
@@ -323,9 +323,13 @@ pub async fn prove_origins(
     scope: &Scope,
     freshness: &BTreeMap<i64, Freshness>,
 ) -> Result<(), StoreError> {
+    let unproven = app.store.unproven_origins(user.id, PROOFS).await?;
+    if unproven.is_empty() {
+        return Ok(());
+    }
     let mut calendars = app.store.calendars_of(user.id).await?;
     calendars.retain(|row| scope.reads(row.number));
-    for (number, event) in app.store.unproven_origins(user.id, PROOFS).await? {
+    for (number, event) in unproven {
         let Some(row) = calendars.iter().find(|row| row.number == number) else { continue };
         if freshness.get(&number) != Some(&Freshness::Current) {
             continue;
@@ -336,7 +340,7 @@ pub async fn prove_origins(
         if matches!(&change, Change::Live(event) if event.series.is_some()) {
             continue;
         }
-        let owners = app.store.owners(number, &named([&change])).await?;
+        let owners = app.store.owners(number, &row.id, &named([&change])).await?;
         let (change, owner) = classify(&app.vault, user, row, change, &owners);
         app.store.put(number, &change, &owner).await?;
     }

@@ -166,6 +166,8 @@ pub struct Truth {
     /// Of everything that was asked and answered.
     pub hash: u64,
     pub log: VecDeque<String>,
+    /// Whether the log is kept.
+    pub remembers: bool,
     /// What was written to calendars that must learn nothing, without ids and markers (two runs are compared by it).
     pub told: Vec<String>,
     /// Calendars as they were, for stale answers.
@@ -180,6 +182,9 @@ impl Truth {
 
     fn note(&mut self, text: &str) {
         self.hash = xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), self.hash);
+        if !self.remembers {
+            return;
+        }
         if self.log.len() > LONGEST_LOG {
             self.log.pop_front();
         }
@@ -361,7 +366,7 @@ impl Scene {
             for (id, calendar) in &core.world.calendars {
                 let past = truth.past.entry(id.clone()).or_default();
                 past.push_back(calendar.events.clone());
-                if past.len() > 3 {
+                if past.len() > 2 {
                     past.pop_front();
                 }
             }

@@ -84,20 +84,26 @@ impl Nursery {
 
     /// One world from its tape. `salt` stands in all texts and ids of people, and makes no other difference.
     pub fn life(&self, tape: Tape, ticks: u32, salt: &str) -> Life {
-        let done = runtime().map(|runtime| runtime.block_on(lived(tape, ticks, salt, &self.template)));
+        self.lived(tape, ticks, salt, true)
+    }
+
+    fn lived(&self, tape: Tape, ticks: u32, salt: &str, remembers: bool) -> Life {
+        let done = runtime().map(|runtime| runtime.block_on(lived(tape, ticks, salt, &self.template, remembers)));
         done.unwrap_or_else(|error| Life { violations: vec![error], ..Life::default() })
     }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+    // No sockets: without them a runtime is woken by less.
+    tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())
 }
 
-async fn lived(tape: Tape, ticks: u32, salt: &str, template: &Path) -> Life {
+async fn lived(tape: Tape, ticks: u32, salt: &str, template: &Path, remembers: bool) -> Life {
     let mut world = match World::new(tape, salt, template).await {
         Ok(world) => world,
         Err(error) => return Life { violations: vec![error], ..Life::default() },
     };
+    world.scene.truth().remembers = remembers;
     let ended = world.live(ticks, template).await;
     let scene = world.scene.clone();
     let n_ticks = world.ticks;
@@ -110,7 +116,7 @@ async fn lived(tape: Tape, ticks: u32, salt: &str, template: &Path) -> Life {
         violations: std::mem::take(&mut truth.violations),
         tape: std::mem::take(&mut scene.tape().drawn),
         hash: truth.hash,
-        log: truth.log.iter().cloned().collect(),
+        log: std::mem::take(&mut truth.log).into(),
         told: std::mem::take(&mut truth.told),
         ticks: n_ticks,
         calls: truth.calls,
@@ -167,7 +173,7 @@ pub fn many(nursery: &Nursery, seeds: std::ops::Range<u64>, ticks: u32, told: &(
                     if seed >= end {
                         return;
                     }
-                    let life = nursery.life(Tape::seeded(seed), ticks, "aa");
+                    let life = nursery.lived(Tape::seeded(seed), ticks, "aa", false);
                     let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
                     harvest.worlds += 1;
                     harvest.ticks += life.ticks;

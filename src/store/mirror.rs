@@ -281,18 +281,13 @@ impl Store {
         Ok(ids.into_iter().map(EventId::from).collect())
     }
 
-    /// Whose those of these events of a calendar are that no person made.
+    /// Whose those of these events of a calendar, `target` at Google, are that no person made.
     pub async fn owners(
         &self,
         number: i64,
+        target: &CalendarId,
         events: &BTreeSet<EventId>,
     ) -> Result<BTreeMap<EventId, Owner>, StoreError> {
-        let target: Option<String> = sqlx::query_scalar("SELECT google_calendar_id FROM client_calendars WHERE id = ?")
-            .bind(number)
-            .fetch_optional(&self.reader)
-            .await
-            .when("looking for a calendar")?;
-        let target = CalendarId::from(target.ok_or(StoreError::NoSuchCalendar)?);
         let rows: Vec<OwnerRow> = sqlx::query_as(
             "SELECT event_id, owner, item_origin_calendar_id, item_origin_event_id, item_slot, item_incarnation,
                  item_in_series
@@ -319,7 +314,7 @@ impl Store {
                     "foreign" => Owner::Foreign,
                     _ => Owner::Ours(
                         provenance(
-                            &target,
+                            target,
                             item_origin_calendar_id,
                             item_origin_event_id,
                             item_slot,
