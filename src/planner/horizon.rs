@@ -46,11 +46,10 @@ pub fn slot_in_scope(slot: &Slot, length: TimeDelta, edge: DateTime<Utc>) -> boo
 /// away: a series that a person cut in two ends right before the other half begins.
 pub fn may_begin(series: &Body, slot: &Slot) -> bool {
     let start = series.when.start();
-    let (day, begins) = match slot {
-        Slot::Day(day) => (*day, *day >= start.date_naive()),
-        Slot::At(at) => (at.date_naive(), *at >= start),
+    let (day, begins, first) = match slot {
+        Slot::Day(day) => (*day, *day >= start.date_naive(), *day == start.date_naive()),
+        Slot::At(at) => (at.date_naive(), *at >= start, *at == start),
     };
-    let first = day == start.date_naive();
     let near = |date: &str| self::day(date).is_none_or(|date| (date - day).num_days().abs() <= 1);
     let allows = |line: &String| match line.split_once(':') {
         Some((name, value)) => match name.split(';').next().unwrap_or(name) {

@@ -79,6 +79,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("../../service.rs"),
     include_str!("../../binary/main.rs"),
     include_str!("../../binary/first.rs"),
+    include_str!("../../binary/flood.rs"),
     include_str!("../../binary/rotation.rs"),
     include_str!("../../rotation.rs"),
     include_str!("../../client.rs"),
