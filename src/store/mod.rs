@@ -321,7 +321,9 @@ pub fn claim(path: &Path) -> Result<lock::Held, StoreError> {
     make_directory(path).map_err(failed)?;
     let held = lock::hold(path)?;
     if !path.exists() {
-        create(path).and_then(|()| fs::remove_file(path)).map_err(failed)?;
+        // Under another name: whoever dies in between must not leave a database without keys.
+        let probe = PathBuf::from(format!("{}.claim", path.display()));
+        create(&probe).and_then(|()| fs::remove_file(&probe)).map_err(failed)?;
     }
     Ok(held)
 }
