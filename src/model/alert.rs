@@ -77,7 +77,7 @@ impl AlertKind {
     pub fn sentence(self) -> &'static str {
         match self {
             AlertKind::TokenRevoked => "Google no longer lets BusyBridge into the account of this calendar.",
-            AlertKind::CalendarInaccessible => "Google no longer shows this calendar to the connected account.",
+            AlertKind::CalendarInaccessible => "BusyBridge can no longer keep this calendar in sync.",
             AlertKind::SyncFailures => "This calendar could not be read five times in a row.",
             AlertKind::WebhookRegistrationFailed => {
                 "Google does not announce changes of this calendar; it is looked at every few minutes instead."
@@ -91,7 +91,8 @@ impl AlertKind {
         match self {
             AlertKind::TokenRevoked => "Connect the account again. Until then its events and blocks stay as they are.",
             AlertKind::CalendarInaccessible => {
-                "Ask its owner for access again, or disconnect it. Until then everything stays as it is."
+                "Ask its owner for access again, remove events if there are too many, or disconnect it. Until then everything \
+                 stays as it is."
             }
             AlertKind::SyncFailures => {
                 "This usually passes by itself. If it lasts, connect the account again, or look at Google's status page."

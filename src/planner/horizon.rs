@@ -64,7 +64,7 @@ pub fn may_begin(series: &Body, slot: &Slot) -> bool {
 
 /// Whether a rule may go on until this slot (RFC 5545 §3.3.10: UNTIL is inclusive, COUNT counts the start).
 fn rule_reaches(rule: &str, start: DateTime<Utc>, slot: &Slot) -> bool {
-    let part = |name: &str| rule.split(';').find_map(|p| p.strip_prefix(name)?.strip_prefix('='));
+    let part = |name: &str| part(rule, name);
     let instant = |text: &str| Some(NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok()?.and_utc());
     if let Some(until) = part("UNTIL") {
         return match (slot, instant(until), day(until)) {
@@ -84,7 +84,7 @@ fn rule_reaches(rule: &str, start: DateTime<Utc>, slot: &Slot) -> bool {
     let number = |name: &str| part(name).map(str::parse::<i64>);
     let last = match (period, number("COUNT"), number("INTERVAL").unwrap_or(Ok(1))) {
         (Some(period), Some(Ok(count)), Ok(interval)) => {
-            let days = (count - 1).checked_mul(interval).and_then(|n| n.checked_mul(period));
+            let days = count.checked_sub(1).and_then(|n| n.checked_mul(interval)).and_then(|n| n.checked_mul(period));
             days.and_then(TimeDelta::try_days).and_then(|span| start.checked_add_signed(span))
         }
         _ => None,
@@ -98,6 +98,12 @@ fn rule_reaches(rule: &str, start: DateTime<Utc>, slot: &Slot) -> bool {
     }
 }
 
+/// The value of one part of a rule.
+fn part<'r>(rule: &'r str, name: &str) -> Option<&'r str> {
+    rule.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The same where only a span is known that a rule cannot outlast.
 fn lax(rule: &str, start: DateTime<Utc>, day: NaiveDate) -> bool {
     rule_end(rule, start.date_naive()).and_then(|last| last.succ_opt()).is_none_or(|after| day <= after)
 }
@@ -122,7 +128,7 @@ fn last_day(body: &Body) -> Option<NaiveDate> {
 }
 
 fn rule_end(rule: &str, start: NaiveDate) -> Option<NaiveDate> {
-    let part = |name: &str| rule.split(';').find_map(|p| p.strip_prefix(name)?.strip_prefix('='));
+    let part = |name: &str| part(rule, name);
     if let Some(until) = part("UNTIL") {
         return day(until);
     }
@@ -178,6 +184,7 @@ mod tests {
             ("RRULE:FREQ=WEEKLY;COUNT=4", "20260403", true),
             ("RRULE:FREQ=WEEKLY;COUNT=4", "20260404", false),
             ("RRULE:FREQ=WEEKLY;COUNT=0", "20260313", true),
+            ("RRULE:FREQ=WEEKLY;COUNT=-9223372036854775808", "20260320", true),
             ("RRULE:FREQ=DAILY;COUNT=2;BYMONTH=4", "20991231", true),
             ("RDATE;VALUE=DATE:20260301", "20260301", true),
             ("RDATE;VALUE=DATE:20260301", "20260501", false),
