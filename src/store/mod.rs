@@ -233,7 +233,7 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             // Rows cross from SQLite's thread in lots of this size; the default makes a snapshot wait for each fifty.
             .row_buffer_size(1000);
-        refuse_other_applications(options.clone().read_only(true), path).await?;
+        refuse_other_applications(options.clone(), path).await?;
         let synchronous = if manner.fleeting { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
         let writer = pool(1);
@@ -398,22 +398,34 @@ async fn prepare(
 }
 
 /// Refuses a database that has tables, and none of ours. It is asked without writing, because the way in which a database is written is
-/// noted in its file.
-async fn refuse_other_applications(reading: SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
-    let mut connection = reading.connect().await.when("opening the database to look at it")?;
-    let found: Result<(i64, i64, i64), StoreError> = sqlx::query_as(
+/// noted in its file. Only the journal of a writer that died is taken back, as whoever reads the file next would do.
+async fn refuse_other_applications(options: SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
+    /// SQLITE_READONLY_ROLLBACK: there is such a journal.
+    const JOURNAL: &str = "776";
+    let mut found = tables(options.clone().read_only(true)).await;
+    if let Err(sqlx::Error::Database(error)) = &found
+        && error.code().as_deref() == Some(JOURNAL)
+    {
+        found = tables(options).await;
+    }
+    // A first start may have died between its migrations, the first of which makes the organization's table.
+    match found.when("looking for its schema")? {
+        (0, ..) | (1, 1, 0) | (_, 1, 1) => Ok(()),
+        _ => Err(StoreError::OtherApplication(path.to_owned())),
+    }
+}
+
+/// How many tables there are, and whether those are among them that say what is migrated, and what belongs to the organization.
+async fn tables(options: SqliteConnectOptions) -> Result<(i64, i64, i64), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let found = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations'), count(*) FILTER (WHERE name = 'organization')
          FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     )
     .fetch_one(&mut connection)
-    .await
-    .when("looking for its schema");
-    connection.close().await.when("closing the database that was looked at")?;
-    // A first start may have died between its migrations, the first of which makes the organization's table.
-    match found? {
-        (0, ..) | (1, 1, 0) | (_, 1, 1) => Ok(()),
-        _ => Err(StoreError::OtherApplication(path.to_owned())),
-    }
+    .await;
+    connection.close().await?;
+    found
 }
 
 /// Keeps a copy of a database of an older schema beside it before it is brought to this version's.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
     BINARY, Process,
@@ -98,6 +98,7 @@ async fn the_service_starts_from_every_state_in_which_a_first_start_can_die() {
         ("one draft", &drafts[..1], None),
         ("two drafts", &drafts[..], None),
         ("an empty database", &drafts[..], Some("empty")),
+        ("a database that was about to be kept another way", &drafts[..], Some("journal")),
         ("a database that belongs to nobody yet", &drafts[..], Some("schema")),
         ("a database that belongs to the drafts", &drafts[..], Some("whole")),
         ("one draft renamed", &kept[..], Some("whole")),
@@ -112,6 +113,7 @@ async fn the_service_starts_from_every_state_in_which_a_first_start_can_die() {
         match database {
             None => {}
             Some("empty") => private(&place.database(), b""),
+            Some("journal") => half_written(&place.database()).await,
             Some(how) => {
                 for side in ["", "-wal"] {
                     let from = PathBuf::from(format!("{}{side}", made.database().display()));
@@ -132,6 +134,24 @@ async fn the_service_starts_from_every_state_in_which_a_first_start_can_die() {
         let same = fs::read(place.secret("encryption.key")).unwrap() == encryption;
         assert_eq!(same, database.is_some(), "{what}: a database keeps the keys that were made for it");
     }
+}
+
+/// What a death leaves between the first page of a database and the end of the journal that would take it back.
+async fn half_written(database: &Path) {
+    let whole = database.with_extension("whole");
+    let options = SqliteConnectOptions::new().filename(&whole).create_if_missing(true).pragma("cache_size", "1");
+    let mut connection = options.connect().await.unwrap();
+    for step in ["BEGIN", "CREATE TABLE pages (page)", "INSERT INTO pages VALUES (zeroblob(400000))"] {
+        sqlx::query(step).execute(&mut connection).await.unwrap();
+    }
+    for side in ["", "-journal"] {
+        private(
+            &PathBuf::from(format!("{}{side}", database.display())),
+            &fs::read(format!("{}{side}", whole.display())).unwrap(),
+        );
+    }
+    connection.close().await.unwrap();
+    fs::remove_file(whole).unwrap();
 }
 
 #[test]

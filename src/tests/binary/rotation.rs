@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -33,12 +33,16 @@ pub fn start(env: &Env) {
         .envs(env)
         .env("LISTEN", "127.0.0.1:0")
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn();
     let mut process = Process(child.unwrap());
     let first = BufReader::new(process.0.stdout.take().unwrap()).lines().next();
     let first = first.map(Result::unwrap).unwrap_or_default();
-    assert!(first.contains("listens on"), "the service starts: {first}");
+    let mut log = process.0.stderr.take().unwrap();
+    drop(process);
+    let mut told = String::new();
+    log.read_to_string(&mut told).unwrap();
+    assert!(first.contains("listens on"), "the service starts: {first}\n{told}");
 }
 
 /// The names beside the key file that a rotation makes.
