@@ -86,7 +86,16 @@ impl Gates {
 /// # Errors
 /// When Google refuses to renew it, or cannot be reached.
 pub async fn access(app: &App, token: TokenId) -> Result<Secret<String>, AccessError> {
-    let account = alive(app, token).await?;
+    let account = app.store.account(token).await?;
+    access_of(app, token, account).await
+}
+
+/// [`access`] of an account that was just read.
+///
+/// # Errors
+/// As [`access`].
+pub async fn access_of(app: &App, token: TokenId, account: Option<Account>) -> Result<Secret<String>, AccessError> {
+    let account = alive(account)?;
     let access = match lasts(&account.tokens, app.clock.now() + AHEAD) {
         true => account.tokens.access,
         false => renew(app, token, &account.tokens.access, AHEAD).await?,
@@ -100,7 +109,7 @@ pub async fn access(app: &App, token: TokenId) -> Result<Secret<String>, AccessE
 /// # Errors
 /// As [`access`].
 pub async fn renewed(app: &App, token: TokenId) -> Result<Secret<String>, AccessError> {
-    let refused = alive(app, token).await?.tokens.access;
+    let refused = alive(app.store.account(token).await?)?.tokens.access;
     let access = renew(app, token, &refused, AHEAD).await?;
     app.google.name(&access, token.0);
     Ok(access)
@@ -139,8 +148,8 @@ pub fn lacks_scope(scopes: &str, role: Role) -> bool {
     !(scopes.trim().is_empty() || writes || role == Role::Personal && given("calendar.events.readonly"))
 }
 
-async fn alive(app: &App, token: TokenId) -> Result<Account, AccessError> {
-    let account = app.store.account(token).await?.ok_or(AccessError::Unknown)?;
+fn alive(account: Option<Account>) -> Result<Account, AccessError> {
+    let account = account.ok_or(AccessError::Unknown)?;
     match account.ended {
         Some(why) => Err(AccessError::Ended(why)),
         None => Ok(account),
@@ -160,7 +169,7 @@ async fn renew(
 ) -> Result<Secret<String>, AccessError> {
     let gate = app.gates.of(token);
     let _turn = gate.lock().await;
-    let account = alive(app, token).await?;
+    let account = alive(app.store.account(token).await?)?;
     if account.tokens.access.reveal() != stale.reveal() && lasts(&account.tokens, app.clock.now() + ahead) {
         return Ok(account.tokens.access);
     }

@@ -31,7 +31,7 @@ use crate::{
         secret::Secret,
     },
     planner::horizon,
-    store::{StoreError, calendars::CalendarRow, mirror::Listing, people::User},
+    store::{StoreError, calendars::CalendarRow, mirror::Listing, people::User, tokens::Account},
     vault::{Vault, marker::ReadMarker},
 };
 
@@ -99,11 +99,17 @@ pub type Cursors = BTreeMap<i64, Option<Cursor>>;
 pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Result<Reading, StoreError> {
     let calendars = taking_part(app, user).await?;
     let silent = user.paused || app.store.is_paused().await?;
+    let asked = |row: &CalendarRow| !silent && !row.paused && scope.reads(row.number);
+    let accounts = match calendars.iter().any(asked) {
+        true => app.store.accounts_of(user.id).await?,
+        false => BTreeMap::new(),
+    };
     let readings = calendars.iter().map(|row| async {
-        if silent || row.paused || !scope.reads(row.number) {
+        if !asked(row) {
             return Ok((row.number, last_known(row, silent), false, row.cursor.clone()));
         }
-        let freshness = match calendar(app, user, row, scope.reads_all_of(row.number)).await {
+        let account = accounts.get(&row.token).cloned();
+        let freshness = match calendar(app, user, row, account, scope.reads_all_of(row.number)).await {
             Ok(Told { news, cursor }) => {
                 if note && row.failures > 0 {
                     app.store.note_success(row.number).await?;
@@ -140,7 +146,8 @@ pub async fn observe(app: &App, user: &User, scope: &Scope, note: bool) -> Resul
 /// # Errors
 /// When our own database fails.
 pub async fn observe_offered(app: &App, user: &User, row: &CalendarRow) -> Result<Freshness, StoreError> {
-    match calendar(app, user, row, false).await {
+    let account = app.store.account(row.token).await?;
+    match calendar(app, user, row, account, false).await {
         Ok(_) => Ok(Freshness::Current),
         Err(error) => error.why().map(Freshness::Stale).ok_or_else(|| ours(error)),
     }
@@ -184,11 +191,17 @@ fn last_known(row: &CalendarRow, silent: bool) -> Freshness {
 
 /// Reads one calendar: what changed, or with `full` everything, by which what a delta left out is found (anti-entropy).
 /// Tells whether there was anything new.
-async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Result<Told, ObserveError> {
+async fn calendar(
+    app: &App,
+    user: &User,
+    row: &CalendarRow,
+    account: Option<Account>,
+    full: bool,
+) -> Result<Told, ObserveError> {
     if accounts::lacks_scope(&row.scopes, row.role) {
         return Err(ObserveError::Scope);
     }
-    let mut access = accounts::access(app, row.token).await?;
+    let mut access = accounts::access_of(app, row.token, account).await?;
     let mut cursor = row.cursor.clone();
     let mut renewed = false;
     let listing = loop {
@@ -241,16 +254,17 @@ async fn calendar(app: &App, user: &User, row: &CalendarRow, full: bool) -> Resu
         .store
         .commit_listing(row.number, Listing { from: cursor, full: listing.full, next: listing.next, changes })
         .await;
-    let news = match committed {
+    let (news, doubted) = match committed {
         Ok(committed) => {
             debug!(calendar = row.number, changed = committed.changed, suspects = committed.suspects, "observed");
-            committed.changed > 0
+            (committed.changed > 0, committed.suspects > 0)
         }
         // Another tick was quicker, and stored at least as much.
-        Err(StoreError::Superseded) => true,
+        Err(StoreError::Superseded) => (true, true),
         Err(error) => return Err(error.into()),
     };
-    let proven = prove_suspects(app, user, row, &access).await?;
+    // A former series leaves its instances in doubt by a mere change.
+    let proven = (row.doubted || doubted || news) && prove_suspects(app, user, row, &access).await?;
     Ok(Told { news: news || proven, cursor: told })
 }
 

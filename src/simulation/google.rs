@@ -9,6 +9,7 @@ use std::{
     task::{Poll, Waker},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::tape::Tape;
@@ -37,6 +38,8 @@ pub struct Gate(Arc<Mutex<Door>>);
 struct Door {
     shut: bool,
     waiting: bool,
+    /// The number of the step that waits.
+    step: usize,
     let_one: bool,
     /// Wakes who waits, also where others stand between: some of them ask only those again that were woken.
     waker: Option<Waker>,
@@ -47,8 +50,8 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it may pass.
-    pub fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    /// Waits until it may pass to a step.
+    pub fn pass(&self, step: usize) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let gate = self.clone();
         Box::pin(poll_fn(move |cx| {
             let mut door = gate.door();
@@ -56,7 +59,7 @@ impl Gate {
                 (door.let_one, door.waiting) = (false, false);
                 return Poll::Ready(());
             }
-            door.waiting = true;
+            (door.waiting, door.step) = (true, step);
             door.waker = Some(cx.waker().clone());
             Poll::Pending
         }))
@@ -65,6 +68,11 @@ impl Gate {
     /// Everybody passes, or each step waits.
     pub fn shut(&self, shut: bool) {
         *self.door() = Door { shut, ..Door::default() };
+    }
+
+    /// Before which step somebody waits.
+    pub fn step(&self) -> usize {
+        self.door().step
     }
 
     /// Goes on with a piece of work up to the next step; its end, if it came to it.
@@ -87,8 +95,8 @@ impl Gate {
     }
 }
 
-/// What can go wrong with a call, with its number in the fault model.
-pub const FAULTS: [&str; 15] = [
+/// What can go wrong, with its number in the fault model; those before [`BY_CHANCE`] strike steps by chance.
+pub const FAULTS: [&str; 27] = [
     "F1 lost before",
     "F2 answer lost",
     "F3 5xx before",
@@ -104,11 +112,75 @@ pub const FAULTS: [&str; 15] = [
     "F15 false empty",
     "F16 nonsense",
     "F13 told twice",
+    "F17 bad notification",
+    "F18 no channel",
+    "F22 disk full",
+    "F28 another engine",
+    // What comes of itself, or is an event of its own.
+    "F8 412",
+    "F9 409",
+    "F19 killed before it",
+    "F20 two at once",
+    "F21 database",
+    "F24 clock",
+    "F25 people",
+    "F26 wishes",
 ];
+/// Faults that strike by chance.
+pub const BY_CHANCE: usize = 19;
+pub const NOTIFICATION: usize = 15;
+pub const NO_CHANNEL: usize = 16;
+pub const DISK_FULL: usize = 17;
+pub const ENGINE: usize = 18;
+const CHANGED_MEANWHILE: usize = 19;
+const ID_TAKEN: usize = 20;
+pub const KILLED: usize = 21;
+pub const TWO: usize = 22;
+pub const DATABASE: usize = 23;
+pub const CLOCK: usize = 24;
+pub const PEOPLE: usize = 25;
+pub const WISHES: usize = 26;
+
+/// What the program does step by step: calls by their kinds, a notification that it hears, a commit; and the time between two ticks.
+pub const STEPS: [&str; 11] =
+    ["list", "delta", "get", "insert", "patch", "delete", "token", "watch", "ring", "commit", "between"];
+const DELETE: usize = 5;
+const TOKEN: usize = 6;
+const WATCH: usize = 7;
+pub const RING: usize = 8;
+pub const COMMIT: usize = 9;
+pub const BETWEEN: usize = 10;
+
+/// Whether a fault can strike a step at all.
+pub fn fits(fault: usize, step: usize) -> bool {
+    let (write, listing, call) = ((3..6).contains(&step), step < 2, step <= WATCH);
+    match fault {
+        1 | 3 => write || step == WATCH,
+        5 => write,
+        4 | 9 => call && step != TOKEN,
+        6 => write || listing || step == WATCH,
+        7 => step == 1,
+        8 | 10 | 11 | 14 => listing,
+        12 => step == 0,
+        13 => call && step != DELETE,
+        NOTIFICATION => step == RING,
+        NO_CHANNEL => step == WATCH,
+        DISK_FULL => step == COMMIT,
+        CHANGED_MEANWHILE => step == 4 || step == DELETE,
+        ID_TAKEN => step == 3,
+        // Channels are brought in order between ticks, where nobody is killed.
+        KILLED => step < WATCH || step == COMMIT,
+        TWO => step < WATCH || step == COMMIT,
+        PEOPLE => step < WATCH || step == COMMIT || step == BETWEEN,
+        ENGINE | DATABASE | CLOCK | WISHES => step == BETWEEN,
+        _ => call,
+    }
+}
+
+/// Writes to one event within an hour: one more than there are reasons at most, as people do twelve things in it at most.
+const MOST_WRITES: usize = 6;
 /// Lines of history that are kept; a world of ordinary length stays below it.
 const LONGEST_LOG: usize = 50_000;
-/// Kinds of calls.
-pub const CALLS: [&str; 7] = ["list", "delta", "get", "insert", "patch", "delete", "token"];
 
 /// Somebody with calendars.
 #[derive(Clone, Debug)]
@@ -146,6 +218,10 @@ pub struct Truth {
     /// Meetings whose copies people said they do not want back, by person and iCalUID; of a series perhaps one slot alone, in seconds
     /// since 1970.
     pub away: BTreeSet<(usize, String, Option<i64>)>,
+    /// What another engine copied from one calendar to another.
+    pub copied: BTreeSet<(String, String, String)>,
+    /// When each event of ours was written in the last hour.
+    pace: BTreeMap<(String, String), Vec<DateTime<Utc>>>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
     /// Two installations with one set of keys and a database each serve the same people: what one changes on a copy is somebody's edit
@@ -156,7 +232,7 @@ pub struct Truth {
     /// The answer to the next call is lost.
     pub lose: bool,
     /// How often each fault strikes, in a thousand; 0: never in this world.
-    pub rates: [u32; FAULTS.len()],
+    pub rates: [u32; BY_CHANCE],
     pub hits: BTreeMap<(usize, usize), u64>,
     pub calls: u64,
     pub faults: u64,
@@ -175,6 +251,12 @@ pub struct Truth {
 }
 
 impl Truth {
+    /// Counts a fault, or what comes of one.
+    pub fn hit(&mut self, fault: usize, step: usize) {
+        self.faults += u64::from(fault < BY_CHANCE);
+        *self.hits.entry((fault, step)).or_default() += 1;
+    }
+
     /// Notes what must never be.
     pub fn violation(&mut self, text: String) {
         self.violations.push(text);
@@ -221,8 +303,9 @@ impl Scene {
         Arc::new(move |message: Message| {
             let (scene, gate) = (scene.clone(), gate.clone());
             let answer = async move {
-                gate.pass().await;
-                scene.answer(message)
+                let request = request_of(message);
+                gate.pass(kind_of(&request.0)).await;
+                scene.answer(request)
             };
             Box::pin(answer) as Pin<Box<dyn Future<Output = Option<Reply>> + Send>>
         })
@@ -233,29 +316,22 @@ impl Scene {
         self.truth().note(text);
     }
 
-    fn answer(&self, message: Message) -> Option<Reply> {
-        let Message { method, url, headers, body } = message;
-        let query = url.query_pairs().into_owned().collect();
-        let request = Request { method, path: url.path().into(), query, headers, body };
+    fn answer(&self, (request, query): (Request, String)) -> Option<Reply> {
         let call = kind_of(&request);
         let fault = self.fault(call, &request);
         let mut truth = self.truth();
         truth.calls += 1;
         if let Some(fault) = fault {
-            truth.faults += 1;
-            *truth.hits.entry((fault, call)).or_default() += 1;
+            truth.hit(fault, call);
         }
-        let asked = format!(
-            "{} {} {} {} {}",
-            request.method,
-            request.path,
-            url.query().unwrap_or(""),
-            request.header("if-match").unwrap_or(""),
-            String::from_utf8_lossy(&request.body)
-        );
+        // What makes a channel is chosen by real chance.
+        let body = if call == WATCH { "".into() } else { String::from_utf8_lossy(&request.body) };
+        let etag = request.header("if-match").unwrap_or("");
+        let asked = format!("{} {} {query} {etag} {body}", request.method, request.path);
         truth.note(&format!("{asked}{}", fault.map_or(String::new(), |fault| format!("  ← {}", FAULTS[fault]))));
         let response = self.carry_out(&mut truth, &request, call, fault);
         let told = match &response {
+            Some(response) if call == WATCH => format!("  {}", response.status),
             Some(response) => format!("  {} {}", response.status, String::from_utf8_lossy(&response.body)),
             None => "  no answer".into(),
         };
@@ -275,20 +351,8 @@ impl Scene {
         if !stormy || request.path.starts_with("/.well-known") {
             return None;
         }
-        let write = (3..6).contains(&call);
-        let listing = call < 2;
         for (fault, rate) in rates.iter().enumerate() {
-            let fits = match fault {
-                1 | 3 | 5 => write,
-                4 | 9 => call != 6,
-                6 => write || listing,
-                7 => call == 1,
-                8 | 10 | 11 | 14 => listing,
-                12 => call == 0,
-                13 => call != 5,
-                _ => true,
-            };
-            if fits && self.tape().chance(*rate) {
+            if fits(fault, call) && self.tape().chance(*rate) {
                 return Some(fault);
             }
         }
@@ -306,6 +370,9 @@ impl Scene {
             Some(4) => return refuse(403, "rateLimitExceeded"),
             Some(5) => return refuse(403, "quotaExceeded"),
             Some(6) => return refuse(403, "forbidden"),
+            Some(NO_CHANNEL) if truth.calls.is_multiple_of(2) => {
+                return refuse(401, "push.webhookUrlUnauthorized");
+            }
             Some(7) => return refuse(410, "fullSyncRequired"),
             Some(8) => return refuse(404, "notFound"),
             Some(9) => return refuse(401, "authError"),
@@ -316,6 +383,8 @@ impl Scene {
             _ => {}
         }
         let before = self.judge_before(truth, request, call);
+        let shorter = (fault == Some(NO_CHANNEL)).then(|| short_lived(request)).flatten();
+        let request = shorter.as_ref().unwrap_or(request);
         let answer = with(&self.core, |core| {
             if fault == Some(12) {
                 let keep = usize::from(truth.calls.is_multiple_of(2));
@@ -477,10 +546,17 @@ impl Scene {
                 }
                 if call == 4 {
                     let marked = body["extendedProperties"]["private"]["busybridge"].is_string();
-                    if !marked {
+                    // What somebody took the marker off passes for an event where no database knows it, and its copy for that of one.
+                    let passes = || {
+                        let bare = self.owner(truth, &calendar, &event, &stored).is_none();
+                        bare && truth.touched.contains_key(&(calendar.clone(), series.clone()))
+                    };
+                    if !marked && !passes() {
                         truth.violation(format!("S9 the marker is not written again: {what}"));
                     }
-                    self.judge_words(truth, n, &key, &calendar, &body);
+                    if marked {
+                        self.judge_words(truth, n, &key, &calendar, &body);
+                    }
                 } else {
                     self.judge_deletion(truth, n, &key, &calendar, &event);
                 }
@@ -553,12 +629,30 @@ impl Scene {
         if truth.was_off.contains(&(n, origin.0.clone(), calendar.to_owned())) {
             return;
         }
+        // Whoever is invited by several addresses has the meeting where they need not be shown it.
+        if self.stands_twice(truth, n, &origin) {
+            return;
+        }
         let instance = EventId::from(event).as_instance().is_some();
         let twins = self.standing(truth, calendar, n, key);
         if twins > 1 || instance && truth.revived.contains(&(calendar.to_owned(), event.to_owned())) {
             return;
         }
         truth.violation(format!("S5 deleted without a reason: {calendar}/{event} of {origin:?}"));
+    }
+
+    /// Whether a person has a meeting on several of their calendars.
+    fn stands_twice(&self, truth: &Truth, n: usize, (calendar, event): &(String, String)) -> bool {
+        let series = EventId::from(event.as_str()).as_instance().map(|(series, _)| series.as_str().to_owned());
+        with(&self.core, |core| {
+            let of = |calendar: &str, event: &str| {
+                Some(core.world.calendars.get(calendar)?.events.get(event)?.text("iCalUID")?.to_owned())
+            };
+            let Some(uid) = of(calendar, event).or_else(|| of(calendar, &series?)) else { return false };
+            let others = truth.people[n].places.iter().filter(|place| place.id != *calendar);
+            let mut calendars = others.filter_map(|place| core.world.calendars.get(&place.id));
+            calendars.any(|calendar| calendar.events.values().any(|stored| stored.text("iCalUID") == Some(&uid)))
+        })
     }
 
     /// How many live events stand for an item.
@@ -574,6 +668,23 @@ impl Scene {
         })
     }
 
+    /// Two engines, or an engine and itself, that undo each other's work write without end.
+    fn judge_pace(&self, truth: &mut Truth, call: usize, (calendar, event): (&str, &str), response: &Response) {
+        let made = || {
+            let now: Value = serde_json::from_slice(&response.body).ok()?;
+            Some(now["id"].as_str()?.to_owned())
+        };
+        let id = if call == 3 { made().unwrap_or_default() } else { event.to_owned() };
+        let now = with(&self.core, |core| core.world.now());
+        let times = truth.pace.entry((calendar.to_owned(), id.clone())).or_default();
+        times.retain(|at| now - *at < TimeDelta::hours(1) && *at <= now);
+        times.push(now);
+        let n = times.len();
+        if n > MOST_WRITES {
+            truth.violation(format!("S11 {n} writes within an hour: {calendar}/{id}"));
+        }
+    }
+
     fn judge_after(
         &self,
         truth: &mut Truth,
@@ -583,6 +694,14 @@ impl Scene {
         before: Option<Object>,
     ) {
         let (calendar, event) = path_of(request);
+        match (call, response.status) {
+            (3, 409) => truth.hit(ID_TAKEN, call),
+            (4 | 5, 412) => truth.hit(CHANGED_MEANWHILE, call),
+            _ => {}
+        }
+        if response.status < 300 {
+            self.judge_pace(truth, call, (&calendar, &event), response);
+        }
         if truth.apart
             && call == 5
             && response.status == 204
@@ -631,6 +750,20 @@ impl Scene {
     }
 }
 
+/// A request as the emulator takes it, and its query as it came.
+fn request_of(message: Message) -> (Request, String) {
+    let Message { method, url, headers, body } = message;
+    let query = url.query_pairs().into_owned().collect();
+    (Request { method, path: url.path().into(), query, headers, body }, url.query().unwrap_or_default().to_owned())
+}
+
+/// The same request for a channel that lives an hour.
+fn short_lived(request: &Request) -> Option<Request> {
+    let mut body: Value = serde_json::from_slice(&request.body).ok()?;
+    body["params"]["ttl"].is_string().then(|| body["params"]["ttl"] = json!("3600"))?;
+    Some(Request { body: body.to_string().into_bytes(), ..request.clone() })
+}
+
 /// The number of a call's kind.
 fn kind_of(request: &Request) -> usize {
     let listing = request.path.ends_with("/events");
@@ -640,8 +773,9 @@ fn kind_of(request: &Request) -> usize {
         "GET" => 2,
         "POST" if listing => 3,
         "PATCH" | "PUT" => 4,
-        "DELETE" => 5,
-        _ => 6,
+        "DELETE" => DELETE,
+        _ if request.path.starts_with("/calendar/") => WATCH,
+        _ => TOKEN,
     }
 }
 

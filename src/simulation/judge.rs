@@ -72,7 +72,7 @@ pub fn compare(scene: &Scene) {
         let none = Vec::new();
         let part = |id: &str, personal: bool| sights[id].ours.get(&(n, personal)).unwrap_or(&none).clone();
         let ours = |id: &str| [part(id, false), part(id, true)].concat();
-        let main = person.places.iter().find(|place| place.role == Role::Main).map(|place| place.id.clone());
+        let main = wanted.iter().find(|place| place.role == Role::Main).map(|place| place.id.clone());
         let Some(main) = main else { continue };
         for place in &person.places {
             if !place.wanted || place.role == Role::Personal {

@@ -30,6 +30,7 @@ use std::{
     },
 };
 
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use crate::{model::clock::Clock, store::Store, vault::Vault};
@@ -57,6 +58,10 @@ pub struct Life {
     pub hits: BTreeMap<(usize, usize), u64>,
 }
 
+/// The mirror is monotone (S16), whichever statement writes it.
+const NEVER_BACK: &str = "CREATE TRIGGER never_back BEFORE UPDATE ON mirror_events WHEN new.updated < old.updated
+    BEGIN SELECT raise(ABORT, 'S16 an event goes back to an older version'); END";
+
 /// What worlds are made from.
 pub struct Nursery {
     template: PathBuf,
@@ -76,7 +81,10 @@ impl Nursery {
             let vault = Arc::new(Vault::from_keys([7; 32], [8; 32]));
             let store = Store::open(&template, vault, Clock::system()).await.map_err(|error| error.to_string())?;
             store.close().await;
-            Ok(())
+            let options = SqliteConnectOptions::new().filename(&template);
+            let mut connection = options.connect().await.map_err(|error| error.to_string())?;
+            sqlx::query(NEVER_BACK).execute(&mut connection).await.map_err(|error| error.to_string())?;
+            connection.close().await.map_err(|error| error.to_string())
         });
         made?;
         Ok(Nursery { template, _dir: dir })

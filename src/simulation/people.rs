@@ -72,6 +72,52 @@ pub fn act(scene: &Scene, number: u32, salt: &str) {
     }
 }
 
+/// Another calendar of a person who has this one.
+fn another(scene: &Scene, calendar: &str) -> Option<String> {
+    let others: Vec<String> = {
+        let truth = scene.truth();
+        let person = truth.people.iter().find(|person| person.places.iter().any(|place| place.id == calendar))?;
+        person.places.iter().map(|place| place.id.clone()).filter(|id| id != calendar).collect()
+    };
+    let at = scene.tape().pick(u32::try_from(others.len()).unwrap_or(1)) as usize;
+    others.get(at).cloned()
+}
+
+/// Another engine on the same calendars copies the last of what it sees on one to the next, whoever made it, with or without what
+/// other programs keep at it.
+pub fn copy_all(scene: &Scene, number: u32, salt: &str) {
+    let places: Vec<String> = {
+        let truth = scene.truth();
+        truth.people.iter().flat_map(|person| person.places.iter().map(|place| place.id.clone())).collect()
+    };
+    let from = places[scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize].clone();
+    let Some(to) = another(scene, &from) else { return };
+    let private = scene.tape().pick(2) == 1;
+    let whole: Vec<Object> = living(scene, &from)
+        .into_iter()
+        .filter(|(id, fields)| {
+            !fields.contains_key("recurringEventId")
+                && !scene.truth().copied.contains(&(from.clone(), id.clone(), to.clone()))
+        })
+        .map(|(_, fields)| fields)
+        .collect();
+    for (n, fields) in whole.iter().rev().take(3).enumerate() {
+        let id = fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut event = json!({"id": format!("copy{number:05}{n}{salt}")});
+        for name in ["summary", "description", "start", "end", "recurrence", "transparency", "visibility"] {
+            if let Some(value) = fields.get(name) {
+                event[name] = value.clone();
+            }
+        }
+        if private && let Some(properties) = fields.get("extendedProperties") {
+            event["extendedProperties"] = properties.clone();
+        }
+        let (status, _) = call(scene, &to, "POST", "/events", &event);
+        scene.truth().copied.insert((from.clone(), id.clone(), to.clone()));
+        scene.note(&format!("another engine copies {from}/{id} to {to} {event} {status}"));
+    }
+}
+
 fn text(calendar: &str, number: u32, salt: &str) -> String {
     format!("{CANARY}{salt} {number} {}", calendar.len())
 }
@@ -114,12 +160,18 @@ fn make(scene: &Scene, calendar: &str, number: u32, salt: &str) {
     let answer = tape.of_these(&["accepted", "declined", "needsAction"]);
     drop(tape);
     if invited {
+        // Somebody with several calendars is invited by several of their addresses to the same meeting.
+        let several = scene.tape().pick(3) == 2;
+        let also = several.then(|| another(scene, calendar)).flatten();
         event["organizer"] = json!({"email": format!("boss{salt}@elsewhere.example")});
         event["attendees"] =
             json!([{"email": calendar, "responseStatus": answer}, {"email": format!("boss{salt}@elsewhere.example")}]);
-        if let Some(fields) = event.as_object() {
-            let done = with(&scene.core, |core| write::seed(&mut core.world, calendar, fields.clone()));
-            scene.note(&format!("person invited at {calendar} {event} {}", done.is_ok()));
+        for calendar in [Some(calendar.to_owned()), also].into_iter().flatten() {
+            event["attendees"][0]["email"] = json!(calendar);
+            if let Some(fields) = event.as_object() {
+                let done = with(&scene.core, |core| write::seed(&mut core.world, &calendar, fields.clone()));
+                scene.note(&format!("person invited at {calendar} {event} {}", done.is_ok()));
+            }
         }
         return;
     }

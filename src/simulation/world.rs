@@ -4,20 +4,26 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use chrono::{NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::{
-    google::{Gate, Person, Place, Scene, Truth},
-    people,
+    google::{
+        BETWEEN, CLOCK, COMMIT, DATABASE, DISK_FULL, ENGINE, Gate, KILLED, NO_CHANNEL, NOTIFICATION, PEOPLE, Person,
+        Place, RING, Scene, TWO, Truth, WISHES,
+    },
+    people, shown,
     tape::Tape,
 };
 use crate::{
     controller::{
         App, Stop,
         accounts::Gates,
+        bell::{Bell, Heard, Notification},
+        channels,
         intent::{self, Word},
         queue::Scope,
         tick::{Calm, Extent, Mode, Tick, TickError, tick_within},
@@ -25,6 +31,7 @@ use crate::{
     emulator::{
         Core,
         oauth::{DEMO_CLIENT, DEMO_SECRET},
+        push::{self, Delivery},
         settings::Settings,
         state::{self, Account},
         with,
@@ -52,7 +59,12 @@ struct Instance {
     app: App,
     gate: Gate,
     file: PathBuf,
+    /// Its people, by their numbers.
+    users: BTreeMap<usize, UserId>,
     calm: BTreeMap<usize, Calm>,
+    bell: Bell,
+    /// What rang and was not looked at yet.
+    rung: BTreeMap<UserId, Scope>,
 }
 
 /// What the world is made of.
@@ -66,7 +78,51 @@ pub struct World {
     made: u32,
     /// Copies of databases, to be put back.
     backups: Vec<PathBuf>,
+    /// Whether Google can reach the installations, so that they read what rang.
+    reached: bool,
+    /// Notifications that are late.
+    late: Vec<Delivery>,
     pub ticks: u64,
+}
+
+/// Where notifications arrive.
+const WEBHOOK: &str = "https://busybridge.example/api/webhooks/google-calendar";
+/// Where Google can reach an installation, everything is read at each tick of so many.
+const POLL: u64 = 5;
+
+/// An error with all that led to it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+fn kind_of(place: &Place) -> AccountKind {
+    match place.role {
+        Role::Main => AccountKind::Home,
+        Role::Client => AccountKind::Client,
+        Role::Personal => AccountKind::Personal,
+    }
+}
+
+/// Versions of what lives on a calendar, and when single events end.
+fn living(scene: &Scene, calendar: &str) -> BTreeMap<String, (String, Option<DateTime<Utc>>)> {
+    with(&scene.core, |core| {
+        let events = core.world.calendars.get(calendar).map(|calendar| &calendar.events).into_iter().flatten();
+        let living = events.filter(|(_, stored)| !stored.cancelled());
+        living
+            .map(|(id, stored)| {
+                let single =
+                    !stored.fields.contains_key("recurrence") && !stored.fields.contains_key("recurringEventId");
+                let end = stored.fields.get("end").filter(|_| single).map(shown::instant);
+                (id.clone(), (stored.etag(), end))
+            })
+            .collect()
+    })
 }
 
 /// A fast place for databases that nobody needs afterwards.
@@ -96,8 +152,13 @@ impl World {
             for rate in &mut truth.rates {
                 *rate = tape.of_these(&[0, 0, 10, 30, 60]);
             }
+            // Notifications and channels are few.
+            for few in [NOTIFICATION, NO_CHANNEL] {
+                truth.rates[few] *= 5;
+            }
             (settings, truth)
         };
+        let reached = tape.lock().map_err(said)?.pick(3) == 2;
         let mut core = Core::new(state::World::new(settings, clock.clone()));
         {
             let mut tape = tape.lock().map_err(said)?;
@@ -112,6 +173,9 @@ impl World {
                 if tape.pick(2) == 1 {
                     let id = format!("u{n}@own{salt}.example");
                     places.push((id.clone(), id, Role::Personal));
+                }
+                if tape.pick(3) == 2 {
+                    places.push((format!("u{n}.second@home.example"), email.clone(), Role::Main));
                 }
                 if shared && n < 2 {
                     places.push(("team@both.example".into(), format!("u{n}@c0{salt}.example"), Role::Client));
@@ -132,9 +196,13 @@ impl World {
                         calendar.acl.entry(account.clone()).or_insert(state::Role::Writer);
                     }
                 }
-                let places = places.into_iter().map(|(id, account, role)| Place { id, account, role, wanted: true });
+                let place = |(id, account, role): (String, String, Role)| {
+                    let wanted = role != Role::Main || id == email;
+                    Place { id, account, role, wanted }
+                };
+                let places = places.into_iter().map(place).collect();
                 let subject = format!("subject of {email}");
-                truth.people.push(Person { email, subject, places: places.collect(), paused: false });
+                truth.people.push(Person { email, subject, places, paused: false });
             }
         }
         let vault = Arc::new(Vault::from_keys([7; 32], [8; 32]));
@@ -150,6 +218,8 @@ impl World {
             salt: salt.into(),
             made: 0,
             backups: Vec::new(),
+            reached,
+            late: Vec::new(),
             ticks: 0,
         };
         let file = world.fresh(template)?;
@@ -168,15 +238,21 @@ impl World {
 
     /// Starts one more process on a database.
     async fn start(&mut self, file: PathBuf) -> Broken {
-        let gate = Gate::default();
-        let instance = self.app(&file, &gate).await?;
-        self.instances.push(Instance { app: instance, gate, file, calm: BTreeMap::new() });
+        let instance = self.instance(file).await?;
+        self.instances.push(instance);
         Ok(())
+    }
+
+    async fn instance(&self, file: PathBuf) -> Result<Instance, String> {
+        let gate = Gate::default();
+        let app = self.app(&file, &gate).await?;
+        let (users, calm, rung) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Instance { app, gate, file, users, calm, bell: Bell::default(), rung })
     }
 
     async fn app(&self, file: &Path, gate: &Gate) -> Result<App, String> {
         let own = gate.clone();
-        let manner = Manner { fleeting: true, gate: Some(Arc::new(move || own.pass())) };
+        let manner = Manner { fleeting: true, gate: Some(Arc::new(move || own.pass(COMMIT))) };
         let vault = self.scene.vault.clone();
         let store = Store::open_so(file, vault.clone(), self.clock.clone(), manner).await.map_err(said)?;
         let origin: url::Url = "http://127.0.0.1:1".parse().map_err(said)?;
@@ -211,27 +287,29 @@ impl World {
 
     /// Makes every database want what its people want.
     pub async fn settle_wishes(&mut self) -> Broken {
-        for instance in &self.instances {
+        for at in 0..self.instances.len() {
+            let app = self.instances[at].app.clone();
+            let mut users = BTreeMap::new();
             for n in 0..self.n_people() {
                 let person = self.person(n);
-                self.settle_person(&instance.app, &person).await.map_err(said)?;
-                self.settle_flows(&instance.app, n).await?;
+                let user = self.enrolled(&app, &person).await.map_err(said)?;
+                users.insert(n, user);
+                self.settle_person(&app, user, &person).await?;
+                self.settle_flows(&app, user, n).await?;
             }
-        }
-        for instance in &mut self.instances {
-            instance.calm.clear();
+            self.instances[at].users = users;
+            self.instances[at].calm.clear();
         }
         Ok(())
     }
 
-    async fn settle_flows(&self, app: &App, n: usize) -> Broken {
+    async fn settle_flows(&self, app: &App, user: UserId, n: usize) -> Broken {
         let flows: Vec<(String, String, bool)> = {
             let truth = self.scene.truth();
             let own = truth.was_off.iter().filter(|(person, ..)| *person == n);
             own.map(|flow| (flow.1.clone(), flow.2.clone(), truth.off.contains(flow))).collect()
         };
         for (source, target, off) in flows {
-            let user = self.enrolled(app, &self.person(n)).await.map_err(said)?;
             let (source, target) = (CalendarId::from(source), CalendarId::from(target));
             if off {
                 let flow = CustomFlow { face: None, ..CustomFlow::usual(&source, &target, Face::Busy) };
@@ -243,36 +321,44 @@ impl World {
         Ok(())
     }
 
-    async fn settle_person(&self, app: &App, person: &Person) -> Result<(), StoreError> {
-        let user = self.enrolled(app, person).await?;
-        let rows = app.store.calendars_of(user).await?;
-        for place in person.places.iter().filter(|place| !place.wanted) {
+    async fn settle_person(&self, app: &App, user: UserId, person: &Person) -> Broken {
+        let rows = app.store.calendars_of(user).await.map_err(said)?;
+        // Who takes another main calendar leaves the one before by that.
+        for place in person.places.iter().filter(|place| !place.wanted && place.role != Role::Main) {
             let row = rows.iter().find(|row| row.id.as_str() == place.id && row.standing == Standing::Connected);
             if let Some(row) = row {
-                app.store.leave_calendar(user, row.number).await?;
+                app.store.leave_calendar(user, row.number).await.map_err(said)?;
             }
         }
         for place in person.places.iter().filter(|place| place.wanted) {
             let row = rows.iter().find(|row| row.id.as_str() == place.id);
             let ended = match row {
-                Some(row) => app.store.account(row.token).await?.is_none_or(|account| account.ended.is_some()),
+                Some(row) => {
+                    let account = app.store.account(row.token).await.map_err(said)?;
+                    account.is_none_or(|account| account.ended.is_some())
+                }
                 None => true,
             };
             if ended || row.is_none_or(|row| row.standing != Standing::Connected) {
-                let kind = match place.role {
-                    Role::Main => AccountKind::Home,
-                    Role::Client => AccountKind::Client,
-                    Role::Personal => AccountKind::Personal,
-                };
                 let tokens = self.consent(place);
-                let token = app.store.put_token(user, kind, &place.account, &tokens).await?;
-                let id = CalendarId::from(place.id.as_str());
-                app.store.connect_calendar(user, token, &id, place.role.word(), place.role, "Europe/Vienna").await?;
+                let token = app.store.put_token(user, kind_of(place), &place.account, &tokens).await.map_err(said)?;
+                let (id, name) = (CalendarId::from(place.id.as_str()), place.role.word());
+                match place.role {
+                    Role::Main => {
+                        intent::choose_main(app, user, token, &id, name, "Europe/Vienna").await.map_err(said)?;
+                    }
+                    role => {
+                        app.store
+                            .connect_calendar(user, token, &id, name, role, "Europe/Vienna")
+                            .await
+                            .map_err(said)?;
+                    }
+                }
             }
         }
-        let stored = app.store.user(user).await?;
+        let stored = app.store.user(user).await.map_err(said)?;
         if stored.is_some_and(|stored| stored.paused != person.paused) {
-            app.store.pause_user(user, person.paused).await?;
+            app.store.pause_user(user, person.paused).await.map_err(said)?;
         }
         Ok(())
     }
@@ -301,6 +387,7 @@ impl World {
     pub async fn live(&mut self, ticks: u32, template: &Path) -> Broken {
         let second = self.scene.tape().pick(8);
         if second >= 6 {
+            self.scene.truth().hit(TWO, BETWEEN);
             let file = if second == 7 { self.fresh(template)? } else { self.instances[0].file.clone() };
             self.scene.truth().apart = second == 7;
             self.start(file).await?;
@@ -325,11 +412,24 @@ impl World {
         }
         let (acts, hours, event) = {
             let mut tape = self.scene.tape();
-            (tape.pick(3), tape.pick(40), tape.pick(124))
+            (tape.pick(3), tape.pick(40), tape.pick(127))
         };
         for _ in 0..acts {
+            self.act(BETWEEN);
+        }
+        let engine = self.scene.truth().rates[ENGINE];
+        if self.scene.tape().chance(engine) {
             self.made += 1;
-            people::act(&self.scene, self.made, &self.salt);
+            people::copy_all(&self.scene, self.made, &self.salt);
+            self.scene.truth().hit(ENGINE, BETWEEN);
+        }
+        if hours >= 37 {
+            self.scene.truth().hit(CLOCK, BETWEEN);
+        }
+        match event {
+            100..=108 | 119 => self.scene.truth().hit(DATABASE, BETWEEN),
+            109..=118 | 120.. => self.scene.truth().hit(WISHES, BETWEEN),
+            _ => {}
         }
         self.clock.advance(match hours {
             37 => TimeDelta::hours(-1),
@@ -375,7 +475,7 @@ impl World {
                     let mut truth = self.scene.truth();
                     let places = &mut truth.people[n].places;
                     let at = 1 + self.scene.tape().pick(u32::try_from(places.len() - 1).unwrap_or(1)) as usize;
-                    if let Some(place) = places.get_mut(at) {
+                    if let Some(place) = places.get_mut(at).filter(|place| place.role != Role::Main) {
                         place.wanted = !place.wanted;
                         let text = format!("person wants {}: {}", place.id, place.wanted);
                         drop(truth);
@@ -435,9 +535,110 @@ impl World {
                     self.settle_wishes().await?;
                 }
             }
+            124..=126 => {
+                // Another calendar becomes the main one.
+                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
+                let mains = {
+                    let mut truth = self.scene.truth();
+                    let mains = truth.people[n].places.iter_mut().filter(|place| place.role == Role::Main);
+                    let swapped = mains.map(|place| {
+                        place.wanted = !place.wanted;
+                        format!("{} {}", place.id, place.wanted)
+                    });
+                    swapped.collect::<Vec<_>>()
+                };
+                if let [only] = &mains[..] {
+                    debug_assert!(only.ends_with("false"));
+                    self.scene.truth().people[n].places[0].wanted = true;
+                } else {
+                    self.scene.note(&format!("main calendars of person {n}: {}", mains.join(", ")));
+                    self.settle_wishes().await?;
+                }
+            }
             _ => {}
         }
+        if self.reached {
+            if self.ticks.is_multiple_of(8) {
+                self.open_channels().await?;
+            }
+            self.deliver();
+        }
         Ok(())
+    }
+
+    /// Somebody does something before a step.
+    fn act(&mut self, step: usize) {
+        self.made += 1;
+        people::act(&self.scene, self.made, &self.salt);
+        self.scene.truth().hit(PEOPLE, step);
+    }
+
+    /// Brings the channels of all installations in order; gives calendars without one.
+    async fn open_channels(&mut self) -> Result<usize, String> {
+        let mut without = 0;
+        for instance in &self.instances {
+            let wanting = instance.app.store.wanting_channels().await.map_err(said)?.len();
+            let none = BTreeMap::new();
+            let done = channels::bring_in_order(&instance.app, &instance.bell, Some(WEBHOOK), &none).await;
+            let mut well: Vec<i64> = done.map_err(said)?.well.into_iter().map(|(_, calendar)| calendar).collect();
+            well.sort_unstable();
+            well.dedup();
+            without += wanting.saturating_sub(well.len());
+        }
+        Ok(without)
+    }
+
+    /// Brings Google's notifications to all installations, or loses, doubles, delays or forges one.
+    fn deliver(&mut self) {
+        let due = with(&self.scene.core, |core| push::take_due(&mut core.world));
+        let mut late = std::mem::take(&mut self.late);
+        late.extend(due);
+        for delivery in late {
+            let (stormy, rate) = {
+                let truth = self.scene.truth();
+                (truth.stormy, truth.rates[NOTIFICATION])
+            };
+            let wrong = stormy && self.scene.tape().chance(rate);
+            let how = if wrong { 1 + self.scene.tape().pick(4) } else { 0 };
+            if wrong {
+                self.scene.truth().hit(NOTIFICATION, RING);
+            }
+            match how {
+                1 => {}
+                2 => self.late.push(delivery),
+                3 => {
+                    self.ring(&delivery, true);
+                    self.ring(&delivery, true);
+                }
+                4 => self.ring(&delivery, false),
+                _ => self.ring(&delivery, true),
+            }
+        }
+    }
+
+    fn ring(&mut self, delivery: &Delivery, genuine: bool) {
+        let header = |name: &str| {
+            let found = delivery.headers.iter().find(|(own, _)| *own == name);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        let token = if genuine { header("x-goog-channel-token") } else { "guessed" };
+        let notification = Notification {
+            channel: header("x-goog-channel-id"),
+            token,
+            resource: header("x-goog-resource-id"),
+            state: header("x-goog-resource-state"),
+        };
+        let now = self.clock.now();
+        for instance in &mut self.instances {
+            let heard = instance.bell.hear(&notification, now, Duration::ZERO);
+            if !genuine && !matches!(heard, Heard::Unknown | Heard::Forged) {
+                self.scene.truth().violation(format!("F17 a forged notification came to {heard:?}"));
+            }
+            for mark in instance.bell.take() {
+                let rung = instance.rung.entry(mark.user).or_insert_with(Scope::nothing);
+                *rung = std::mem::take(rung).and(mark.scope);
+            }
+        }
     }
 
     /// Puts another database in the place of one; whoever shares the old one shares the new one.
@@ -445,12 +646,8 @@ impl World {
         let old = self.instances[at].file.clone();
         for n in 0..self.instances.len() {
             if self.instances[n].file == old {
-                let gate = Gate::default();
-                let app = self.app(&file, &gate).await?;
-                let before = std::mem::replace(
-                    &mut self.instances[n],
-                    Instance { app, gate, file: file.clone(), calm: BTreeMap::new() },
-                );
+                let instance = self.instance(file.clone()).await?;
+                let before = std::mem::replace(&mut self.instances[n], instance);
                 before.app.store.close().await;
             }
         }
@@ -460,19 +657,30 @@ impl World {
     /// One tick, or two at the same time, with what comes in between.
     async fn round(&mut self) -> Broken {
         let people = u32::try_from(self.n_people()).unwrap_or(1);
-        let (n, full) = {
-            let mut tape = self.scene.tape();
-            (tape.pick(people) as usize, false)
-        };
+        let n = self.scene.tape().pick(people) as usize;
         self.ticks += 1;
         let mut lanes = Vec::new();
+        let rate = self.scene.truth().rates[DISK_FULL];
+        let full_disk = self.scene.tape().chance(rate);
+        if full_disk {
+            let pages = i64::from(self.scene.tape().pick(3));
+            for instance in &self.instances {
+                instance.app.store.limit_pages(Some(pages)).await.map_err(said)?;
+            }
+            self.scene.truth().hit(DISK_FULL, COMMIT);
+            self.scene.note(&format!("the disk has room for {pages} pages"));
+        }
         for instance in &self.instances {
             instance.gate.shut(true);
         }
-        for (at, instance) in self.instances.iter().enumerate() {
-            let user = self.enrolled_number(&instance.app, n).await?;
-            let Some(user) = user else { continue };
-            let extent = self.extent(instance, user, n, full).await.map_err(said)?;
+        let reached = self.reached && !self.ticks.is_multiple_of(POLL);
+        for (at, instance) in self.instances.iter_mut().enumerate() {
+            let Some(user) = instance.users.get(&n).copied() else { continue };
+            let rung = instance.rung.remove(&user).unwrap_or_else(Scope::nothing);
+            let calm = instance.calm.get(&n).cloned();
+            // What went wrong or is new is not told by any notification.
+            let scope = if reached && calm.is_some() { rung } else { Scope::all() };
+            let extent = Extent { scope, writes: usize::MAX, calm };
             let app = instance.app.clone();
             let work = async move { tick_within(&app, user, Mode::Apply, &extent).await };
             let work: std::pin::Pin<Box<dyn Future<Output = Result<Tick, TickError>>>> = Box::pin(work);
@@ -499,7 +707,12 @@ impl World {
                 let mut tape = self.scene.tape();
                 (tape.chance(kills), tape.chance(20))
             };
+            let step = gate.step();
+            if lanes.len() > 1 {
+                self.scene.truth().hit(TWO, step);
+            }
             if killed {
+                self.scene.truth().hit(KILLED, step);
                 self.scene.note("the process dies");
                 let (at, work) = lanes.remove(lane);
                 drop(work);
@@ -508,13 +721,15 @@ impl World {
                 self.instances[at].app.gates = Gates::default();
             }
             if acts {
-                self.made += 1;
-                people::act(&self.scene, self.made, &self.salt);
+                self.act(step);
             }
         }
         drop(lanes);
         for instance in &self.instances {
             instance.gate.shut(false);
+            if full_disk {
+                instance.app.store.limit_pages(None).await.map_err(said)?;
+            }
         }
         for (at, end) in ended {
             match end {
@@ -523,15 +738,15 @@ impl World {
                     self.instances[at].calm.extend(tick.calm.map(|calm| (n, calm)));
                 }
                 Err(TickError::NoUser) => {}
-                Err(error) => self.scene.truth().violation(format!("a tick failed: {error}")),
+                // It does nothing, and begins anew when there is room.
+                Err(error @ TickError::Store(StoreError::DiskFull(_))) if full_disk => {
+                    self.instances[at].calm.remove(&n);
+                    self.scene.note(&format!("the disk is full: {}", whole(&error)));
+                }
+                Err(error) => self.scene.truth().violation(format!("a tick failed: {}", whole(&error))),
             }
         }
         Ok(())
-    }
-
-    async fn enrolled_number(&self, app: &App, n: usize) -> Result<Option<UserId>, String> {
-        let email = self.person(n).email;
-        Ok(app.store.user_by_email(&email).await.map_err(said)?.map(|user| user.id))
     }
 
     async fn extent(&self, instance: &Instance, user: UserId, n: usize, full: bool) -> Result<Extent, StoreError> {
@@ -583,10 +798,53 @@ impl World {
             }
             if calm && round > 3 && before == self.scene.truth().writes {
                 super::judge::compare(&self.scene);
+                self.compare_mirrors().await?;
+                if self.reached && self.open_channels().await? > 0 {
+                    self.scene.truth().violation("L6 a calendar has no channel".into());
+                }
                 return Ok(());
             }
         }
         self.scene.truth().violation("L2 it does not come to rest".into());
+        Ok(())
+    }
+
+    /// What an installation believes to stand on a calendar is what stands there: no listing was stored in part, or beside its cursor
+    /// (S13), and nothing of it is older than what Google told last (S16).
+    async fn compare_mirrors(&self) -> Broken {
+        let now = self.clock.now();
+        for (at, instance) in self.instances.iter().enumerate() {
+            for user in instance.users.values() {
+                for row in instance.app.store.calendars_of(*user).await.map_err(said)? {
+                    if row.standing != Standing::Connected || row.paused {
+                        continue;
+                    }
+                    let held = instance.app.store.versions(row.number).await.map_err(said)?;
+                    let there = living(&self.scene, row.id.as_str());
+                    let mut wrong: Vec<String> = Vec::new();
+                    for (id, version) in &held {
+                        // A series takes its exceptions along, and Google need not say so of each.
+                        if id.as_instance().is_some_and(|(series, _)| !held.contains_key(&series)) {
+                            continue;
+                        }
+                        let etag = there.get(id.as_str()).map(|(etag, _)| etag);
+                        if etag != Some(version) {
+                            wrong.push(format!("{} is held as {version}, not as {etag:?}", id.as_str()));
+                        }
+                    }
+                    // What ended a month ago need not be held.
+                    let due =
+                        there.iter().filter(|(_, (_, last))| last.is_none_or(|last| last > now - TimeDelta::days(20)));
+                    let missing = due.filter(|(id, _)| !held.contains_key(&EventId::from(id.as_str())));
+                    wrong.extend(missing.map(|(id, _)| format!("{id} is not held")));
+                    if let Some(first) = wrong.first() {
+                        let text =
+                            format!("S13 installation {at}, {}: {first} ({} in all)", row.id.as_str(), wrong.len());
+                        self.scene.truth().violation(text);
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -612,7 +870,7 @@ impl World {
     pub async fn dying_tick(&mut self, k: usize, lose: bool) -> Result<bool, String> {
         self.clock.advance(TimeDelta::minutes(6));
         let app = self.instances[0].app.clone();
-        let Some(user) = self.enrolled_number(&app, 0).await? else { return Ok(false) };
+        let Some(user) = self.instances[0].users.get(&0).copied() else { return Ok(false) };
         let gate = self.instances[0].gate.clone();
         gate.shut(true);
         let work = async move { tick_within(&app, user, Mode::Apply, &Extent::whole()).await };
@@ -640,10 +898,8 @@ impl World {
 
     async fn reconnect_all(&self) -> Broken {
         for instance in &self.instances {
-            for n in 0..self.n_people() {
-                if let Some(user) = self.enrolled_number(&instance.app, n).await? {
-                    self.reconnect(&instance.app, user, n).await.map_err(said)?;
-                }
+            for (n, user) in &instance.users {
+                self.reconnect(&instance.app, *user, *n).await.map_err(said)?;
             }
         }
         Ok(())
@@ -651,15 +907,10 @@ impl World {
 
     /// Signs accounts in again.
     async fn reconnect(&self, app: &App, user: UserId, n: usize) -> Result<(), StoreError> {
+        let rows = app.store.calendars_of(user).await?;
         for place in self.person(n).places {
-            let kind = match place.role {
-                Role::Main => AccountKind::Home,
-                Role::Client => AccountKind::Client,
-                Role::Personal => AccountKind::Personal,
-            };
-            let rows = app.store.calendars_of(user).await?;
             if rows.iter().any(|row| row.id.as_str() == place.id) {
-                app.store.put_token(user, kind, &place.account, &self.consent(&place)).await?;
+                app.store.put_token(user, kind_of(&place), &place.account, &self.consent(&place)).await?;
             }
         }
         Ok(())
@@ -667,7 +918,7 @@ impl World {
 
     async fn quiet_tick(&mut self, at: usize, n: usize, full: bool) -> Result<bool, String> {
         let instance = &self.instances[at];
-        let Some(user) = self.enrolled_number(&instance.app, n).await? else { return Ok(true) };
+        let Some(user) = instance.users.get(&n).copied() else { return Ok(true) };
         let extent = self.extent(instance, user, n, full).await.map_err(said)?;
         let done = tick_within(&instance.app, user, Mode::Apply, &extent).await;
         self.ticks += 1;
@@ -675,7 +926,7 @@ impl World {
             Ok(tick) => tick,
             Err(TickError::NoUser) => return Ok(true),
             Err(error) => {
-                self.scene.truth().violation(format!("a quiet tick failed: {error}"));
+                self.scene.truth().violation(format!("a quiet tick failed: {}", whole(&error)));
                 return Ok(false);
             }
         };

@@ -38,6 +38,8 @@ pub struct CalendarRow {
     pub cursor: Option<Cursor>,
     /// When the newest cursor was stored; none: never read to the end. An idle listing does not move it.
     pub listed_at: Option<DateTime<Utc>>,
+    /// Whether a listing left out what the mirror holds, so that Google has to be asked about it.
+    pub doubted: bool,
     /// Listings that failed since the last that did not.
     pub failures: u32,
     /// Why the last one failed; none if it did not.
@@ -62,6 +64,7 @@ struct Row {
     scopes: String,
     sync_token: Option<String>,
     listed_at: Option<String>,
+    doubted: bool,
     consecutive_failures: u32,
     last_error: Option<String>,
 }
@@ -85,6 +88,7 @@ impl TryFrom<Row> for CalendarRow {
             scopes,
             sync_token,
             listed_at,
+            doubted,
             consecutive_failures,
             last_error,
         } = row;
@@ -106,6 +110,7 @@ impl TryFrom<Row> for CalendarRow {
             account,
             scopes,
             cursor: sync_token.map(Cursor::from),
+            doubted,
             listed_at: listed_at.map(|text| instant("calendar_sync_state", &text)).transpose()?,
             failures: consecutive_failures,
             failed: last_error.map(|word| why_of(&word).ok_or(StoreError::Format { table: TABLE })).transpose()?,
@@ -383,7 +388,8 @@ pub(super) async fn all(connection: &mut SqliteConnection, user: UserId) -> Resu
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT calendar.id, calendar.user_id, oauth_token_id, google_calendar_id, display_name, calendar_type, zone,
              standing, paused_at IS NOT NULL AS paused, writable, google_account_email AS account, scopes, sync_token, listed_at,
-             consecutive_failures, last_error
+             consecutive_failures, last_error, EXISTS (SELECT 1 FROM mirror_events AS event
+                 WHERE event.client_calendar_id = calendar.id AND state = 'suspect') AS doubted
          FROM client_calendars AS calendar
          JOIN calendar_sync_state ON client_calendar_id = calendar.id
          JOIN oauth_tokens ON oauth_tokens.id = oauth_token_id

@@ -268,6 +268,21 @@ impl Store {
         Ok(ids.into_iter().map(EventId::from).collect())
     }
 
+    /// The versions of a calendar's living events as Google last told them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn versions(&self, number: i64) -> Result<BTreeMap<EventId, String>, StoreError> {
+        let rows: Vec<(String, Option<String>)> = sqlx::query_as(
+            "SELECT event_id, etag FROM mirror_events WHERE client_calendar_id = ? AND state <> 'tombstone'",
+        )
+        .bind(number)
+        .fetch_all(&self.reader)
+        .await
+        .when("listing versions")?;
+        Ok(rows.into_iter().map(|(id, etag)| (id.into(), etag.unwrap_or_default())).collect())
+    }
+
     /// Events that a full listing did not name and that nothing has been heard of since.
     pub async fn suspects(&self, number: i64, limit: usize) -> Result<Vec<EventId>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(

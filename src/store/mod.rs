@@ -259,8 +259,19 @@ impl Store {
 
     /// A transaction that may write. It waits for the one before it.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        const BEGIN: &str = "BEGIN IMMEDIATE";
         self.pass().await;
-        self.writer.begin_with("BEGIN IMMEDIATE").await.when("beginning to write")
+        match self.writer.begin_with(BEGIN).await {
+            // SQLite takes a transaction back by itself where the disk is full, and sqlx, whose own word to that end finds none any
+            // more, believes for good that there is one (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let stuck = self.writer.acquire().await.when("beginning to write")?;
+                stuck.close().await.when("beginning to write")?;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        }
+        .when("beginning to write")
     }
 
     /// Waits where a simulation wants it.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     model::{
+        alert::{AlertKind, Condition},
         body::{Answer, Body, Digest, Visibility, When},
         calendar::{Freshness, Role, Why},
         clock::Clock,
@@ -598,6 +599,27 @@ async fn thousands_of_rows_are_stored_in_one_listing() {
         Committed { changed: 1499, suspects: 1501 }
     );
     assert_eq!(desk.snapshot().await.origins[&ACME.into()].len(), 3000);
+}
+
+/// SQLite takes the whole transaction back by itself when the disk is full at a statement that changes one row, as it says.
+#[tokio::test]
+async fn whatever_did_not_fit_the_next_write_does_once_there_is_room() {
+    let desk = Desk::new().await;
+    let mut failed = 0;
+    for n in 0..6 {
+        // A connection's own limit, which a new one does not have.
+        desk.store.limit_pages(Some(0)).await.unwrap();
+        let detail = format!("{n}{}", "x".repeat(4000));
+        // None of them is open beside another of its kind.
+        let calendar = Some([desk.home, desk.acme][n % 2]);
+        let kinds = [AlertKind::TokenRevoked, AlertKind::SyncFailures, AlertKind::SystemError];
+        let condition = Condition { kind: kinds[n / 2], user: Some(desk.user), calendar, detail };
+        failed += usize::from(matches!(desk.store.raise_alert(&condition, &[]).await, Err(StoreError::DiskFull(_))));
+    }
+    assert!(failed > 2, "{failed}");
+    desk.store.limit_pages(None).await.unwrap();
+    desk.store.leave_calendar(desk.user, desk.home).await.unwrap();
+    desk.listing(desk.acme, true, "c1", vec![live(event("e", 1))]).await;
 }
 
 #[tokio::test]

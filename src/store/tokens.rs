@@ -2,6 +2,8 @@
 //!
 //! A token is bound to its user and account, not to the number of its row: a row given to another user does not open.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
@@ -16,7 +18,7 @@ use crate::{
 pub struct TokenId(pub i64);
 
 /// An account and how it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Account {
     pub tokens: Tokens,
     /// When the person gave their consent last.
@@ -48,6 +50,19 @@ impl AccountKind {
 }
 
 const TABLE: &str = "oauth_tokens";
+
+#[derive(sqlx::FromRow)]
+struct AccountRow {
+    id: i64,
+    user_id: i64,
+    google_account_email: String,
+    access_token_encrypted: Vec<u8>,
+    refresh_token_encrypted: Vec<u8>,
+    token_expiry: String,
+    scopes: String,
+    consented_at: String,
+    ended_why: Option<String>,
+}
 
 fn row_name(user: UserId, account_email: &str) -> String {
     format!("{user}/{}", account_email.to_ascii_lowercase())
@@ -174,14 +189,47 @@ impl Store {
         Ok(self.account_in(&mut connection, token).await?.map(|(account, _)| account))
     }
 
+    /// The accounts of a user.
+    ///
+    /// # Errors
+    /// If a token does not open, or the database does not answer.
+    pub async fn accounts_of(&self, user: UserId) -> Result<BTreeMap<TokenId, Account>, StoreError> {
+        let rows: Vec<AccountRow> = sqlx::query_as(
+            "SELECT id, user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
+                 consented_at, ended_why
+             FROM oauth_tokens WHERE user_id = ?",
+        )
+        .bind(user.0)
+        .fetch_all(&self.reader)
+        .await
+        .when("reading tokens")?;
+        rows.into_iter().map(|row| Ok((TokenId(row.id), self.opened(row)?.0))).collect()
+    }
+
+    fn opened(&self, row: AccountRow) -> Result<(Account, String), StoreError> {
+        let name = row_name(UserId(row.user_id), &row.google_account_email);
+        let tokens = Tokens {
+            access: self.open_text(&access(&name), &row.access_token_encrypted)?,
+            refresh: self.open_text(&refresh(&name), &row.refresh_token_encrypted)?,
+            expires: instant(TABLE, &row.token_expiry)?,
+            scopes: row.scopes,
+        };
+        let ended = match row.ended_why.as_deref() {
+            None => None,
+            Some("lapsed") => Some(Why::Lapsed),
+            Some(_) => Some(Why::Revoked),
+        };
+        Ok((Account { tokens, consented: instant(TABLE, &row.consented_at)?, ended }, name))
+    }
+
     /// An account, and what its tokens are bound to.
     async fn account_in(
         &self,
         connection: &mut SqliteConnection,
         token: TokenId,
     ) -> Result<Option<(Account, String)>, StoreError> {
-        let row: Option<(i64, String, Vec<u8>, Vec<u8>, String, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
+        let row: Option<AccountRow> = sqlx::query_as(
+            "SELECT id, user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
                  consented_at, ended_why
              FROM oauth_tokens WHERE id = ?",
         )
@@ -189,22 +237,7 @@ impl Store {
         .fetch_optional(connection)
         .await
         .when("reading tokens")?;
-        let Some((user, email, access_token, refresh_token, expires, scopes, consented, ended)) = row else {
-            return Ok(None);
-        };
-        let row = row_name(UserId(user), &email);
-        let tokens = Tokens {
-            access: self.open_text(&access(&row), &access_token)?,
-            refresh: self.open_text(&refresh(&row), &refresh_token)?,
-            expires: instant(TABLE, &expires)?,
-            scopes,
-        };
-        let ended = match ended.as_deref() {
-            None => None,
-            Some("lapsed") => Some(Why::Lapsed),
-            Some(_) => Some(Why::Revoked),
-        };
-        Ok(Some((Account { tokens, consented: instant(TABLE, &consented)?, ended }, row)))
+        row.map(|row| self.opened(row)).transpose()
     }
 
     /// Keeps refreshed tokens in the place of `old`, and gives those that then stand: if somebody put others there meanwhile, theirs

@@ -68,12 +68,23 @@ impl Store {
         self.spare.store(bytes, Ordering::Relaxed);
     }
 
-    /// Lets the file grow by so many pages and no more.
-    #[cfg(test)]
-    pub async fn limit_pages(&self, more: i64) {
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.writer).await.expect("a count");
-        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages + more));
-        sqlx::query(limit).execute(&self.writer).await.expect("a limit");
+    /// Lets the file grow by so many pages and no more, or as it likes: how a simulation fills the disk.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn limit_pages(&self, more: Option<i64>) -> Result<(), StoreError> {
+        /// SQLite's own limit.
+        const MOST: i64 = 4_294_967_294;
+        let limit = match more {
+            Some(more) => {
+                let count = sqlx::query_scalar("PRAGMA page_count").fetch_one(&self.writer);
+                count.await.map(|pages: i64| pages + more).when("limiting the file")?
+            }
+            None => MOST,
+        };
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {limit}"));
+        sqlx::query(limit).execute(&self.writer).await.when("limiting the file")?;
+        Ok(())
     }
 
     /// Merges the log into the file once more, and never again.
@@ -119,7 +130,7 @@ impl Store {
         }
         drop(connection);
         if nth.is_some() {
-            self.limit_pages(2000).await;
+            self.limit_pages(Some(2000)).await.expect("a limit");
         }
     }
 

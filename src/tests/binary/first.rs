@@ -138,20 +138,19 @@ async fn the_service_starts_from_every_state_in_which_a_first_start_can_die() {
 
 /// What a death leaves between the first page of a database and the end of the journal that would take it back.
 async fn half_written(database: &Path) {
-    let whole = database.with_extension("whole");
-    let options = SqliteConnectOptions::new().filename(&whole).create_if_missing(true).pragma("cache_size", "1");
-    let mut connection = options.connect().await.unwrap();
+    let beside = |side: &str| PathBuf::from(format!("{}{side}", database.display()));
+    let options = SqliteConnectOptions::new().create_if_missing(true).pragma("cache_size", "1");
+    let begun = options.clone().filename(beside(".begun"));
+    let mut connection = begun.connect().await.unwrap();
     for step in ["BEGIN", "CREATE TABLE pages (page)", "INSERT INTO pages VALUES (zeroblob(400000))"] {
         sqlx::query(step).execute(&mut connection).await.unwrap();
     }
-    for side in ["", "-journal"] {
-        private(
-            &PathBuf::from(format!("{}{side}", database.display())),
-            &fs::read(format!("{}{side}", whole.display())).unwrap(),
-        );
-    }
+    private(&beside("-journal"), &fs::read(beside(".begun-journal")).unwrap());
     connection.close().await.unwrap();
-    fs::remove_file(whole).unwrap();
+    let mut connection = options.filename(beside(".page")).connect().await.unwrap();
+    sqlx::query("PRAGMA user_version = 1").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    private(database, &fs::read(beside(".page")).unwrap());
 }
 
 #[test]

@@ -89,3 +89,42 @@ async fn a_copy_of_any_moment_opens_and_comes_to_the_same_end() {
     }
     assert_eq!(stage.asked("events.delete").await, 0, "nothing is deleted for having been forgotten");
 }
+
+/// Nothing more may be written to any file beyond so many blocks, as where a disk is full: the log grows at each commit, so that
+/// each limit strikes another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_at_any_commit_costs_nothing() {
+    let stage = Stage::new().await;
+    for n in 0..3 {
+        stage.meet(ACCOUNTS[1], &format!("Meeting {n}"), 1 + n, 9, None).await;
+        stage.meet(ACCOUNTS[0], &format!("At home {n}"), 10 + n, 9, None).await;
+    }
+    stage.emulator("DELETE", "stats", Value::Null).await;
+    let mut failed = 0;
+    let mut blocks = 0;
+    // 512 bytes each, as POSIX has it; a page of the log is a little more than eight of them.
+    let ended = loop {
+        blocks += 12;
+        let output = Command::new("sh")
+            .args(["-c", r#"trap "" XFSZ; ulimit -f "$1"; exec "$0" sync --all"#, BINARY, &blocks.to_string()])
+            .envs(&stage.demo.env)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!told.contains("panicked"), "{blocks} blocks: {told}");
+        match output.status.code() {
+            Some(0) => break told,
+            Some(_) => failed += 1,
+            None => panic!("{blocks} blocks: {told}"),
+        }
+        assert!(blocks < 4000, "{told}");
+    };
+    assert!(failed > 10, "only {failed} limits were met: {ended}");
+    stage.well(&["sync", "--all"]);
+    let mut shown = Vec::new();
+    for account in ACCOUNTS {
+        shown.push(stage.shown(account).await);
+    }
+    assert!(shown.iter().all(|shown| shown.len() == 6), "{shown:?}");
+    assert_eq!(stage.asked("events.delete").await, 0, "nothing is deleted for having been forgotten");
+}
