@@ -128,6 +128,8 @@ pub const FAULTS: [&str; 27] = [
 ];
 /// Faults that strike by chance.
 pub const BY_CHANCE: usize = 19;
+pub const STALE: usize = 11;
+pub const EMPTY: usize = 12;
 pub const NOTIFICATION: usize = 15;
 pub const NO_CHANNEL: usize = 16;
 pub const DISK_FULL: usize = 17;
@@ -160,8 +162,8 @@ pub fn fits(fault: usize, step: usize) -> bool {
         4 | 9 => call && step != TOKEN,
         6 => write || listing || step == WATCH,
         7 => step == 1,
-        8 | 10 | 11 | 14 => listing,
-        12 => step == 0,
+        8 | 10 | STALE | 14 => listing,
+        EMPTY => step == 0,
         13 => call && step != DELETE,
         NOTIFICATION => step == RING,
         NO_CHANNEL => step == WATCH,
@@ -386,7 +388,7 @@ impl Scene {
         let shorter = (fault == Some(NO_CHANNEL)).then(|| short_lived(request)).flatten();
         let request = shorter.as_ref().unwrap_or(request);
         let answer = with(&self.core, |core| {
-            if fault == Some(12) {
+            if fault == Some(EMPTY) {
                 let keep = usize::from(truth.calls.is_multiple_of(2));
                 let fault = json!({"kind": if keep == 0 { "empty_listing" } else { "truncated_listing" }, "keep": keep, "times": 1});
                 if let Ok(fault) = serde_json::from_value::<Fault>(fault) {
@@ -411,7 +413,7 @@ impl Scene {
                 response.body = page.to_string().into_bytes();
                 Some(response)
             }
-            Some(11) => Some(self.stale(truth, request, response)),
+            Some(STALE) => Some(self.stale(truth, request, response)),
             Some(14) => {
                 // What changed while pages were read may stand on two of them; of the same version here.
                 let mut page: Value = serde_json::from_slice(&response.body).unwrap_or_default();
@@ -428,7 +430,7 @@ impl Scene {
     /// Keeps calendars as they are now, so that a later listing may be answered from then.
     pub fn keep_past(&self) {
         let mut truth = self.truth();
-        if truth.rates[11] == 0 {
+        if truth.rates[STALE] == 0 {
             return;
         }
         with(&self.core, |core| {
@@ -502,6 +504,10 @@ impl Scene {
             truth.violation(format!("S7 somebody may be told: {what}"));
         }
         let account = with(&self.core, |core| core.oauth.account_of(request)).unwrap_or_default();
+        // A permission that was taken back a moment ago: Google refuses, and nothing happens.
+        if account.is_empty() {
+            return None;
+        }
         let of_account: Vec<usize> = (0..truth.people.len())
             .filter(|n| truth.people[*n].places.iter().any(|p| p.id == calendar && p.account == account))
             .collect();
@@ -627,6 +633,10 @@ impl Scene {
             return;
         }
         if truth.was_off.contains(&(n, origin.0.clone(), calendar.to_owned())) {
+            return;
+        }
+        // An exception of whose series a stale listing did not tell stood for itself.
+        if key.origin.instance.is_some() && truth.rates[STALE] > 0 {
             return;
         }
         // Whoever is invited by several addresses has the meeting where they need not be shown it.

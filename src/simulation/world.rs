@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use super::{
     google::{
-        BETWEEN, CLOCK, COMMIT, DATABASE, DISK_FULL, ENGINE, Gate, KILLED, NO_CHANNEL, NOTIFICATION, PEOPLE, Person,
-        Place, RING, Scene, TWO, Truth, WISHES,
+        BETWEEN, CLOCK, COMMIT, DATABASE, DISK_FULL, EMPTY, ENGINE, Gate, KILLED, NO_CHANNEL, NOTIFICATION, PEOPLE,
+        Person, Place, RING, STALE, Scene, TWO, Truth, WISHES,
     },
     people, shown,
     tape::Tape,
@@ -768,7 +768,7 @@ impl World {
             for person in &mut truth.people {
                 person.paused = false;
             }
-            truth.rates[11] > 0 || truth.rates[12] > 0
+            truth.rates[STALE] > 0 || truth.rates[EMPTY] > 0
         };
         self.scene.note("quiet");
         // What was put back too often is left alone for a day.
