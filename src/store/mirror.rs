@@ -195,12 +195,18 @@ impl Store {
         let (mut living, mut gone) = (Vec::new(), Vec::new());
         // What is no series any more has no instances, and Google need not say so of each (checklist C35): they are asked about.
         let mut single = Vec::new();
+        // An exception is whose its series is; those of a series that had lost its marker passed for somebody's.
+        let mut known_again = Vec::new();
         for (change, owner) in changes {
             let old = known.get(change.id().as_str()).copied();
             match change {
                 Change::Live(event) if is_news(old, event.updated.as_str(), event.etag.as_str(), owner) => {
                     if old.is_some() && event.series.is_none() && event.body.recurrence.is_empty() {
                         single.push(event.id.as_str());
+                    }
+                    if old.is_some_and(|old| old.owner == "person") && *owner != Owner::Person && event.series.is_none()
+                    {
+                        known_again.push(event.id.as_str());
                     }
                     living.push((event.as_ref(), owner));
                 }
@@ -243,6 +249,14 @@ impl Store {
             .execute(&mut **transaction)
             .await
             .when("doubting the instances of former series")?;
+        }
+        if !known_again.is_empty() {
+            sqlx::query(EXCEPTIONS_FOLLOW)
+                .bind(number)
+                .bind(json!(known_again).to_string())
+                .execute(&mut **transaction)
+                .await
+                .when("giving exceptions to whom their series belongs")?;
         }
         Ok(living.len() + gone.len())
     }
@@ -389,6 +403,15 @@ const UPSERT_LIVE: &str =
         item_incarnation = excluded.item_incarnation, item_in_series = excluded.item_in_series,
         updated = excluded.updated, etag = excluded.etag, told = NULL, gone_at = NULL,
         event_encrypted = excluded.event_encrypted";
+
+/// Exceptions as they would be stored were they told of now.
+const EXCEPTIONS_FOLLOW: &str = "UPDATE mirror_events SET owner = head.owner, item_origin_calendar_id = head.item_origin_calendar_id,
+        item_origin_event_id = head.item_origin_event_id, item_incarnation = head.item_incarnation,
+        item_slot = iif(head.owner = 'ours', mirror_events.slot, NULL), item_in_series = iif(head.owner = 'ours', 1, NULL)
+    FROM mirror_events AS head
+    WHERE mirror_events.client_calendar_id = ?1 AND mirror_events.owner = 'person' AND mirror_events.slot IS NOT NULL
+        AND mirror_events.series_event_id IN (SELECT value FROM json_each(?2))
+        AND head.client_calendar_id = ?1 AND head.event_id = mirror_events.series_event_id";
 
 // What the row knows of its owner and version stays: a tombstone says little. Only one of which nothing was known learns whose it was.
 const UPSERT_GONE: &str =
