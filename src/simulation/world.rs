@@ -82,6 +82,8 @@ pub struct World {
     reached: bool,
     /// Notifications that are late.
     late: Vec<Delivery>,
+    /// Whose channels there were, by their ids, which are chosen by real chance.
+    channels: BTreeMap<String, (usize, i64)>,
     pub ticks: u64,
 }
 
@@ -89,6 +91,11 @@ pub struct World {
 const WEBHOOK: &str = "https://busybridge.example/api/webhooks/google-calendar";
 /// Where Google can reach an installation, everything is read at each tick of so many.
 const POLL: u64 = 5;
+
+fn header<'d>(delivery: &'d Delivery, name: &str) -> &'d str {
+    let found = delivery.headers.iter().find(|(own, _)| *own == name);
+    found.map(|(_, value)| value.as_str()).unwrap_or_default()
+}
 
 /// An error with all that led to it.
 fn whole(error: &dyn std::error::Error) -> String {
@@ -148,6 +155,9 @@ impl World {
         let (settings, mut truth) = {
             let mut tape = tape.lock().map_err(said)?;
             let settings = if tape.pick(4) == 3 { Settings::chaos() } else { Settings::default() };
+            // What becomes of notifications is on the tape.
+            let Settings { push_drop_permille, push_duplicate_permille, push_delay_seconds, .. } = Settings::default();
+            let settings = Settings { push_drop_permille, push_duplicate_permille, push_delay_seconds, ..settings };
             let mut truth = Truth::default();
             for rate in &mut truth.rates {
                 *rate = tape.of_these(&[0, 0, 10, 30, 60]);
@@ -220,6 +230,7 @@ impl World {
             backups: Vec::new(),
             reached,
             late: Vec::new(),
+            channels: BTreeMap::new(),
             ticks: 0,
         };
         let file = world.fresh(template)?;
@@ -576,12 +587,15 @@ impl World {
     /// Brings the channels of all installations in order; gives calendars without one.
     async fn open_channels(&mut self) -> Result<usize, String> {
         let mut without = 0;
-        for instance in &self.instances {
+        for (at, instance) in self.instances.iter().enumerate() {
             let wanting = instance.app.store.wanting_channels().await.map_err(said)?.len();
             let none = BTreeMap::new();
             let done = channels::bring_in_order(&instance.app, &instance.bell, Some(WEBHOOK), &none).await;
             let mut well: Vec<i64> = done.map_err(said)?.well.into_iter().map(|(_, calendar)| calendar).collect();
             well.sort_unstable();
+            for row in instance.app.store.channels().await.map_err(said)? {
+                self.channels.entry(row.id).or_insert((at, row.number));
+            }
             well.dedup();
             without += wanting.saturating_sub(well.len());
         }
@@ -590,7 +604,8 @@ impl World {
 
     /// Brings Google's notifications to all installations, or loses, doubles, delays or forges one.
     fn deliver(&mut self) {
-        let due = with(&self.scene.core, |core| push::take_due(&mut core.world));
+        let mut due = with(&self.scene.core, |core| push::take_due(&mut core.world));
+        due.sort_by_key(|delivery| self.channels.get(header(delivery, "x-goog-channel-id")).copied());
         let mut late = std::mem::take(&mut self.late);
         late.extend(due);
         for delivery in late {
@@ -617,16 +632,12 @@ impl World {
     }
 
     fn ring(&mut self, delivery: &Delivery, genuine: bool) {
-        let header = |name: &str| {
-            let found = delivery.headers.iter().find(|(own, _)| *own == name);
-            found.map(|(_, value)| value.as_str()).unwrap_or_default()
-        };
-        let token = if genuine { header("x-goog-channel-token") } else { "guessed" };
+        let token = if genuine { header(delivery, "x-goog-channel-token") } else { "guessed" };
         let notification = Notification {
-            channel: header("x-goog-channel-id"),
+            channel: header(delivery, "x-goog-channel-id"),
             token,
-            resource: header("x-goog-resource-id"),
-            state: header("x-goog-resource-state"),
+            resource: header(delivery, "x-goog-resource-id"),
+            state: header(delivery, "x-goog-resource-state"),
         };
         let now = self.clock.now();
         for instance in &mut self.instances {

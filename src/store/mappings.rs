@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{Attempt, Store, StoreError, instant, open_sealed, stamp, wishes};
+use super::{Attempt, Store, StoreError, instant, mirror::Told, open_sealed, stamp, wishes};
 use crate::{
     model::{
         body::Digest,
@@ -68,7 +68,7 @@ impl Store {
         let Carried { calendar, change, note, plan, step, effect } = carried;
         let mut transaction = self.write().await?;
         if let Some((change, owner)) = change {
-            self.upsert(&mut transaction, calendar, &[(change.clone(), owner.clone())]).await?;
+            self.upsert(&mut transaction, calendar, &[(change.clone(), owner.clone())], Told::Alone).await?;
         }
         if let Some((key, face, mapping)) = note {
             self.note(&mut transaction, user, key, *face, mapping.as_ref()).await?;

@@ -48,6 +48,15 @@ pub struct Committed {
     pub suspects: u64,
 }
 
+/// How Google told of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// A listing, which may be older than what was told before.
+    ByListing,
+    /// An answer about this event, as it is now.
+    Alone,
+}
+
 /// What a row is compared by.
 #[derive(sqlx::FromRow)]
 struct Known {
@@ -123,7 +132,7 @@ impl Store {
         if stored.as_deref() != from.as_ref().map(Cursor::as_str) {
             return Err(StoreError::Superseded);
         }
-        let changed = self.upsert(&mut transaction, number, &changes).await?;
+        let changed = self.upsert(&mut transaction, number, &changes, Told::ByListing).await?;
         let mut suspects = 0;
         if full {
             let named: Vec<&str> = changes.iter().map(|(change, _)| change.id().as_str()).collect();
@@ -170,7 +179,7 @@ impl Store {
     /// Stores what Google said of one event.
     pub async fn put(&self, number: i64, change: &Change, owner: &Owner) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        self.upsert(&mut transaction, number, &[(change.clone(), owner.clone())]).await?;
+        self.upsert(&mut transaction, number, &[(change.clone(), owner.clone())], Told::Alone).await?;
         transaction.commit().await.when("storing an event")
     }
 
@@ -180,6 +189,7 @@ impl Store {
         transaction: &mut Transaction<'_, Sqlite>,
         number: i64,
         changes: &[(Change, Owner)],
+        told: Told,
     ) -> Result<usize, StoreError> {
         let ids: Vec<&str> = changes.iter().map(|(change, _)| change.id().as_str()).collect();
         let known: Vec<Known> = sqlx::query_as(
@@ -200,7 +210,7 @@ impl Store {
         for (change, owner) in changes {
             let old = known.get(change.id().as_str()).copied();
             match change {
-                Change::Live(event) if is_news(old, event.updated.as_str(), event.etag.as_str(), owner) => {
+                Change::Live(event) if is_news(old, (event.updated.as_str(), event.etag.as_str()), owner, told) => {
                     if old.is_some() && event.series.is_none() && event.body.recurrence.is_empty() {
                         single.push(event.id.as_str());
                     }
@@ -442,14 +452,15 @@ fn is_learnt(old: Option<&Known>, owner: &Owner) -> bool {
 }
 
 /// Whether a living version is to be stored: it is another one than the row's, and not older.
-fn is_news(old: Option<&Known>, updated: &str, etag: &str, owner: &Owner) -> bool {
+fn is_news(old: Option<&Known>, (updated, etag): (&str, &str), owner: &Owner, told: Told) -> bool {
     let Some(Known { event_id: _, state, owner: old_owner, updated: old_updated, etag: old_etag }) = old else {
         return true;
     };
     let same = old_etag.as_deref() == Some(etag);
     if state == "tombstone" {
-        // A listing may lag behind a deletion; the version that died does not rise again.
-        return !same && old_updated.as_deref().is_none_or(|old| old <= updated);
+        // A listing may lag behind a deletion; the version that died does not rise again. Nor did it die where a listing lagged behind
+        // its revival: an answer about the event alone tells.
+        return (!same || told == Told::Alone) && old_updated.as_deref().is_none_or(|old| old <= updated);
     }
     if same {
         return state == "suspect" || old_owner != owner_word(owner);

@@ -515,6 +515,15 @@ async fn a_version_that_died_does_not_rise_again_and_a_later_one_does() {
     assert_eq!(desk.state(desk.acme, "kickoff2").await, "live", "a tombstone without version does not hold it down");
     desk.listing(desk.acme, false, "c4", vec![live(event("kickoff", 6))]).await;
     assert_eq!(desk.state(desk.acme, "kickoff").await, "live");
+    // A listing may lag behind a revival, too. Who asks for the event alone hears how it is now.
+    desk.listing(desk.acme, false, "c5", vec![gone("kickoff")]).await;
+    assert_eq!(desk.state(desk.acme, "kickoff").await, "tombstone");
+    let (change, owner) = live(event("kickoff", 6));
+    desk.store.put(desk.acme, &change, &owner).await.unwrap();
+    assert_eq!(desk.state(desk.acme, "kickoff").await, "live");
+    let (change, owner) = live(event("kickoff", 5));
+    desk.store.put(desk.acme, &change, &owner).await.unwrap();
+    assert_eq!(desk.row(desk.acme, "kickoff").await.unwrap().1, Some(event("kickoff", 6).updated), "an older one");
 }
 
 #[tokio::test]

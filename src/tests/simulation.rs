@@ -20,7 +20,7 @@ use crate::simulation::{
 #[test]
 fn a_life_is_a_function_of_its_tape() {
     let nursery = Nursery::new().unwrap();
-    for seed in 0..4 {
+    for seed in 0..12 {
         let first = nursery.life(Tape::seeded(seed), 20, "aa");
         let again = nursery.life(Tape::of(first.tape.clone()), 20, "aa");
         assert_eq!((first.hash, first.calls, first.ticks), (again.hash, again.calls, again.ticks), "seed {seed}");
