@@ -213,8 +213,9 @@ impl World {
     /// When the calendar does not exist or the event has no id: the caller has looked both up.
     pub fn record(&mut self, calendar: &str, fields: Object, touch: bool) {
         self.last_change += 1;
-        // Strictly growing, so that no two versions share an etag even on a clock that stands still.
-        self.last_us = self.clock.now().timestamp_micros().max(self.last_us + 1);
+        // Strictly growing by a millisecond, which is what `updated` can tell, so that no two versions look alike even on a clock that
+        // stands still or goes back.
+        self.last_us = self.clock.now().timestamp_micros().max(self.last_us + 1000);
         let id = fields["id"].as_str().expect("a stored event has an id").to_owned();
         let events = &mut self.calendars.get_mut(calendar).expect("the calendar of a stored event").events;
         let updated_us = match events.get(&id) {
