@@ -84,7 +84,7 @@ pub async fn bring_in_order(
     let (quiet, address) = (steps.is_empty(), address.unwrap_or_default());
     let work = steps.into_iter().map(|step| one(app, step, &rows, address));
     // One account that Google keeps waiting holds up no other.
-    let mut work = stream::iter(work).buffer_unordered(AT_ONCE);
+    let mut work = stream::iter(work).buffer_unordered(AT_ONCE.min(app.google.at_once()));
     let mut done = Done::default();
     while let Some(came) = work.next().await {
         match came? {
