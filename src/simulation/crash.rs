@@ -9,7 +9,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Nursery, google::Scene, people::call, runtime, tape::Tape, world::World};
+use super::{
+    Nursery,
+    google::{BY_CHANCE, Scene},
+    people::call,
+    runtime,
+    tape::Tape,
+    world::World,
+};
 
 /// What happens between two ticks, of which the second dies.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +36,8 @@ const MAIN: &str = "u0@home.example";
 
 /// One person with two clients and a personal calendar, where nothing goes wrong by chance.
 fn dull() -> Tape {
-    let mut tape = vec![0; 16];
+    // How Google behaves, all faults, whether it reaches us, and a shared calendar: nothing of it. Then one person, and what they have.
+    let mut tape = vec![0; BY_CHANCE + 3];
     tape.extend([0, 1, 1]);
     Tape::of(tape)
 }

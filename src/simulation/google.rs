@@ -179,7 +179,7 @@ pub fn fits(fault: usize, step: usize) -> bool {
     }
 }
 
-/// Writes to one event within an hour: one more than there are reasons at most, as people do twelve things in it at most.
+/// Writes to one event within an hour (reliability S11).
 const MOST_WRITES: usize = 6;
 /// Lines of history that are kept; a world of ordinary length stays below it.
 const LONGEST_LOG: usize = 50_000;
@@ -690,7 +690,8 @@ impl Scene {
         times.retain(|at| now - *at < TimeDelta::hours(1) && *at <= now);
         times.push(now);
         let n = times.len();
-        if n > MOST_WRITES {
+        // Two installations with databases of their own hear of changes at different times.
+        if n > MOST_WRITES && !truth.apart {
             truth.violation(format!("S11 {n} writes within an hour: {calendar}/{id}"));
         }
     }

@@ -109,7 +109,8 @@ pub fn compare(scene: &Scene) {
         let own = own.flat_map(|p| &sights[&p.id].natural);
         let copied = |shown: &Shown| {
             let clients = wanted.iter().filter(|place| place.role == Role::Client && flows(place, &main));
-            clients.flat_map(|p| &sights[&p.id].natural).any(|o| o.is(shown) && !o.free) || here(shown)
+            let there = sights[&main].natural.iter().chain(clients.flat_map(|p| &sights[&p.id].natural));
+            there.into_iter().any(|other| other.is(shown) && !other.free)
         };
         let personal = union(own.filter(|shown| !shown.free && !copied(shown)));
         if union(&blocks) != personal {

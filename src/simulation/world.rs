@@ -401,6 +401,7 @@ impl World {
             self.scene.truth().hit(TWO, BETWEEN);
             let file = if second == 7 { self.fresh(template)? } else { self.instances[0].file.clone() };
             self.scene.truth().apart = second == 7;
+            self.scene.note(if second == 7 { "another installation begins" } else { "another process begins" });
             self.start(file).await?;
             self.settle_wishes().await?;
         }
@@ -942,7 +943,10 @@ impl World {
             }
         };
         for waiting in approval::waiting(&tick.plan) {
+            let apart = self.scene.truth().apart;
             let word = self.scene.tape().of_these(&[Word::Approve, Word::KeepAway, Word::BringBack]);
+            // What one database knows of a person's word, another does not.
+            let word = if apart { Word::Approve } else { word };
             let answered = intent::answer(&instance.app, user, &waiting.code, word).await;
             self.scene.note(&format!("{word:?} {waiting:?}: {:?}", answered.as_ref().map_err(said)));
             if answered.is_ok() && word == Word::KeepAway {
