@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, time::Instant};
 use super::{Ending, Failure};
 use crate::simulation::{
     Harvest, Nursery, crash,
-    google::{FAULTS, STEPS, fits},
+    faults::{FAULTS, STEPS, fits},
     many,
     tape::{Tape, from_text, shrink, to_text},
 };

@@ -9,14 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    Nursery,
-    google::{BY_CHANCE, Scene},
-    people::call,
-    runtime,
-    tape::Tape,
-    world::World,
-};
+use super::{Nursery, faults::BY_CHANCE, google::Scene, people::call, runtime, tape::Tape, world::World};
 
 /// What happens between two ticks, of which the second dies.
 #[derive(Clone, Copy, Debug)]

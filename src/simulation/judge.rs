@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    google::{Place, Scene},
+    google::Scene,
     people,
     shown::{Shown, expand, union},
+    truth::Place,
 };
 use crate::model::calendar::Role;
 

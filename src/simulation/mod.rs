@@ -14,11 +14,15 @@
 //! Invariant: a run is a function of its tape. Nothing in it waits for a real clock, and no two things happen at once.
 
 pub mod crash;
-pub mod google;
+pub mod faults;
+mod gate;
+mod google;
 mod judge;
 mod people;
 pub mod shown;
 pub mod tape;
+mod truth;
+mod witness;
 mod world;
 
 use std::{

@@ -1,37 +1,38 @@
 //! A simulated world: installations of the product over a Google in process, driven step by step by the tape.
 
+mod between;
+mod notifications;
+mod quiet;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::{
-    google::{
-        BETWEEN, CLOCK, COMMIT, DATABASE, DISK_FULL, EMPTY, ENGINE, Gate, KILLED, NO_CHANNEL, NOTIFICATION, PEOPLE,
-        Person, Place, RING, STALE, Scene, TWO, Truth, WISHES,
-    },
-    people, shown,
+    faults::{BETWEEN, COMMIT, DISK_FULL, KILLED, NO_CHANNEL, NOTIFICATION, TWO},
+    gate::Gate,
+    google::Scene,
     tape::Tape,
+    truth::{Person, Place, Truth},
 };
 use crate::{
     controller::{
         App, Stop,
         accounts::Gates,
-        bell::{Bell, Heard, Notification},
-        channels,
-        intent::{self, Word},
+        bell::Bell,
+        intent,
         queue::Scope,
         tick::{Calm, Extent, Mode, Tick, TickError, tick_within},
     },
     emulator::{
         Core,
         oauth::{DEMO_CLIENT, DEMO_SECRET},
-        push::{self, Delivery},
+        push::Delivery,
         settings::Settings,
         state::{self, Account},
         with,
@@ -40,16 +41,13 @@ use crate::{
     model::{
         calendar::{Role, Standing},
         clock::Clock,
-        event::Slot,
         flow::CustomFlow,
-        id::{CalendarId, EventId, UserId},
+        id::{CalendarId, UserId},
         item::Face,
-        plan::Outcome,
         secret::Secret,
         snapshot::Policy,
         tokens::Tokens,
     },
-    planner::approval,
     store::{Manner, Store, StoreError, people::NewUser, tokens::AccountKind},
     vault::Vault,
 };
@@ -87,15 +85,8 @@ pub struct World {
     pub ticks: u64,
 }
 
-/// Where notifications arrive.
-const WEBHOOK: &str = "https://busybridge.example/api/webhooks/google-calendar";
 /// Where Google can reach an installation, everything is read at each tick of so many.
 const POLL: u64 = 5;
-
-fn header<'d>(delivery: &'d Delivery, name: &str) -> &'d str {
-    let found = delivery.headers.iter().find(|(own, _)| *own == name);
-    found.map(|(_, value)| value.as_str()).unwrap_or_default()
-}
 
 /// An error with all that led to it.
 fn whole(error: &dyn std::error::Error) -> String {
@@ -114,22 +105,6 @@ fn kind_of(place: &Place) -> AccountKind {
         Role::Client => AccountKind::Client,
         Role::Personal => AccountKind::Personal,
     }
-}
-
-/// Versions of what lives on a calendar, and when single events end.
-fn living(scene: &Scene, calendar: &str) -> BTreeMap<String, (String, Option<DateTime<Utc>>)> {
-    with(&scene.core, |core| {
-        let events = core.world.calendars.get(calendar).map(|calendar| &calendar.events).into_iter().flatten();
-        let living = events.filter(|(_, stored)| !stored.cancelled());
-        living
-            .map(|(id, stored)| {
-                let single =
-                    !stored.fields.contains_key("recurrence") && !stored.fields.contains_key("recurringEventId");
-                let end = stored.fields.get("end").filter(|_| single).map(shown::instant);
-                (id.clone(), (stored.etag(), end))
-            })
-            .collect()
-    })
 }
 
 /// A fast place for databases that nobody needs afterwards.
@@ -424,256 +399,6 @@ impl World {
         self.rest().await
     }
 
-    /// What happens between two ticks.
-    async fn meanwhile(&mut self, template: &Path) -> Broken {
-        // Three moments are as good for stale answers as each, and cost a third.
-        if self.ticks.is_multiple_of(3) {
-            self.scene.keep_past();
-        }
-        let (acts, hours, event) = {
-            let mut tape = self.scene.tape();
-            (tape.pick(3), tape.pick(40), tape.pick(127))
-        };
-        for _ in 0..acts {
-            self.act(BETWEEN);
-        }
-        let engine = self.scene.truth().rates[ENGINE];
-        if self.scene.tape().chance(engine) {
-            self.made += 1;
-            people::copy_all(&self.scene, self.made, &self.salt);
-            self.scene.truth().hit(ENGINE, BETWEEN);
-        }
-        if hours >= 37 {
-            self.scene.truth().hit(CLOCK, BETWEEN);
-        }
-        match event {
-            100..=108 | 119 => self.scene.truth().hit(DATABASE, BETWEEN),
-            109..=118 | 120.. => self.scene.truth().hit(WISHES, BETWEEN),
-            _ => {}
-        }
-        self.clock.advance(match hours {
-            37 => TimeDelta::hours(-1),
-            38 => TimeDelta::hours(3),
-            39 => TimeDelta::hours(26),
-            _ => TimeDelta::minutes(5),
-        });
-        match event {
-            100..=102 => {
-                let at = self.scene.tape().pick(u32::try_from(self.instances.len()).unwrap_or(1)) as usize;
-                let file = self.fresh(template)?;
-                self.scene.note("the database is lost");
-                self.replace(at, file).await?;
-            }
-            103..=105 => {
-                self.files += 1;
-                let copy = self.dir.path().join(format!("copy-{}.db", self.files));
-                self.instances[0].app.store.back_up(&copy).await.map_err(said)?;
-                self.backups.push(copy);
-            }
-            106..=108 if !self.backups.is_empty() => {
-                let n = self.scene.tape().pick(u32::try_from(self.backups.len()).unwrap_or(1)) as usize;
-                self.files += 1;
-                let file = self.dir.path().join(format!("{}.db", self.files));
-                std::fs::copy(&self.backups[n], &file).map_err(said)?;
-                let store = Store::open_so(
-                    &file,
-                    self.scene.vault.clone(),
-                    self.clock.clone(),
-                    Manner { fleeting: true, gate: None },
-                )
-                .await;
-                let store = store.map_err(said)?;
-                store.expect_absences().await.map_err(said)?;
-                store.close().await;
-                self.scene.note("an old copy of the database is put back");
-                self.replace(0, file).await?;
-            }
-            109..=111 => {
-                // A calendar is left, or comes back.
-                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
-                {
-                    let mut truth = self.scene.truth();
-                    let places = &mut truth.people[n].places;
-                    let at = 1 + self.scene.tape().pick(u32::try_from(places.len() - 1).unwrap_or(1)) as usize;
-                    if let Some(place) = places.get_mut(at).filter(|place| place.role != Role::Main) {
-                        place.wanted = !place.wanted;
-                        let text = format!("person wants {}: {}", place.id, place.wanted);
-                        drop(truth);
-                        self.scene.note(&text);
-                    }
-                }
-                self.settle_wishes().await?;
-            }
-            112..=114 => {
-                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
-                let paused = {
-                    let mut truth = self.scene.truth();
-                    truth.people[n].paused = !truth.people[n].paused;
-                    truth.people[n].paused
-                };
-                self.scene.note(&format!("person {n} paused: {paused}"));
-                self.settle_wishes().await?;
-            }
-            115..=117 => {
-                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
-                let places = self.person(n).places;
-                let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
-                with(&self.scene.core, |core| core.oauth.revoke_account(&places[at].account));
-                self.scene.note(&format!("{} takes its consent back", places[at].account));
-            }
-            118 => self.settle_wishes().await?,
-            119 => {
-                let ids: Vec<String> = with(&self.scene.core, |core| core.world.calendars.keys().cloned().collect());
-                let at = self.scene.tape().pick(u32::try_from(ids.len()).unwrap_or(1)) as usize;
-                with(&self.scene.core, |core| {
-                    if let Some(calendar) = core.world.calendars.get_mut(&ids[at]) {
-                        calendar.epoch += 1;
-                    }
-                });
-                self.scene.note(&format!("the sync tokens of {} die", ids[at]));
-            }
-            120..=123 => {
-                // What flows as usual from one calendar to another is switched off, or on again.
-                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
-                let places = self.person(n).places;
-                let one = || {
-                    let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
-                    places[at].clone()
-                };
-                let (source, target) = (one(), one());
-                if source.id != target.id && source.role != Role::Main && target.role != Role::Personal {
-                    let flow = (n, source.id, target.id);
-                    let text = format!("person {n} switches {} → {}", flow.1, flow.2);
-                    {
-                        let mut truth = self.scene.truth();
-                        truth.was_off.insert(flow.clone());
-                        if !truth.off.remove(&flow) {
-                            truth.off.insert(flow);
-                        }
-                    }
-                    self.scene.note(&text);
-                    self.settle_wishes().await?;
-                }
-            }
-            124..=126 => {
-                // Another calendar becomes the main one.
-                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
-                let mains = {
-                    let mut truth = self.scene.truth();
-                    let mains = truth.people[n].places.iter_mut().filter(|place| place.role == Role::Main);
-                    let swapped = mains.map(|place| {
-                        place.wanted = !place.wanted;
-                        format!("{} {}", place.id, place.wanted)
-                    });
-                    swapped.collect::<Vec<_>>()
-                };
-                if let [only] = &mains[..] {
-                    debug_assert!(only.ends_with("false"));
-                    self.scene.truth().people[n].places[0].wanted = true;
-                } else {
-                    self.scene.note(&format!("main calendars of person {n}: {}", mains.join(", ")));
-                    self.settle_wishes().await?;
-                }
-            }
-            _ => {}
-        }
-        if self.reached {
-            if self.ticks.is_multiple_of(8) {
-                self.open_channels().await?;
-            }
-            self.deliver();
-        }
-        Ok(())
-    }
-
-    /// Somebody does something before a step.
-    fn act(&mut self, step: usize) {
-        self.made += 1;
-        people::act(&self.scene, self.made, &self.salt);
-        self.scene.truth().hit(PEOPLE, step);
-    }
-
-    /// Brings the channels of all installations in order; gives calendars without one.
-    async fn open_channels(&mut self) -> Result<usize, String> {
-        let mut without = 0;
-        for (at, instance) in self.instances.iter().enumerate() {
-            let wanting = instance.app.store.wanting_channels().await.map_err(said)?.len();
-            let none = BTreeMap::new();
-            let done = channels::bring_in_order(&instance.app, &instance.bell, Some(WEBHOOK), &none).await;
-            let mut well: Vec<i64> = done.map_err(said)?.well.into_iter().map(|(_, calendar)| calendar).collect();
-            well.sort_unstable();
-            for row in instance.app.store.channels().await.map_err(said)? {
-                self.channels.entry(row.id).or_insert((at, row.number));
-            }
-            well.dedup();
-            without += wanting.saturating_sub(well.len());
-        }
-        Ok(without)
-    }
-
-    /// Brings Google's notifications to all installations, or loses, doubles, delays or forges one.
-    fn deliver(&mut self) {
-        let mut due = with(&self.scene.core, |core| push::take_due(&mut core.world));
-        due.sort_by_key(|delivery| self.channels.get(header(delivery, "x-goog-channel-id")).copied());
-        let mut late = std::mem::take(&mut self.late);
-        late.extend(due);
-        for delivery in late {
-            let (stormy, rate) = {
-                let truth = self.scene.truth();
-                (truth.stormy, truth.rates[NOTIFICATION])
-            };
-            let wrong = stormy && self.scene.tape().chance(rate);
-            let how = if wrong { 1 + self.scene.tape().pick(4) } else { 0 };
-            if wrong {
-                self.scene.truth().hit(NOTIFICATION, RING);
-            }
-            match how {
-                1 => {}
-                2 => self.late.push(delivery),
-                3 => {
-                    self.ring(&delivery, true);
-                    self.ring(&delivery, true);
-                }
-                4 => self.ring(&delivery, false),
-                _ => self.ring(&delivery, true),
-            }
-        }
-    }
-
-    fn ring(&mut self, delivery: &Delivery, genuine: bool) {
-        let token = if genuine { header(delivery, "x-goog-channel-token") } else { "guessed" };
-        let notification = Notification {
-            channel: header(delivery, "x-goog-channel-id"),
-            token,
-            resource: header(delivery, "x-goog-resource-id"),
-            state: header(delivery, "x-goog-resource-state"),
-        };
-        let now = self.clock.now();
-        for instance in &mut self.instances {
-            let heard = instance.bell.hear(&notification, now, Duration::ZERO);
-            if !genuine && !matches!(heard, Heard::Unknown | Heard::Forged) {
-                self.scene.truth().violation(format!("F17 a forged notification came to {heard:?}"));
-            }
-            for mark in instance.bell.take() {
-                let rung = instance.rung.entry(mark.user).or_insert_with(Scope::nothing);
-                *rung = std::mem::take(rung).and(mark.scope);
-            }
-        }
-    }
-
-    /// Puts another database in the place of one; whoever shares the old one shares the new one.
-    async fn replace(&mut self, at: usize, file: PathBuf) -> Broken {
-        let old = self.instances[at].file.clone();
-        for n in 0..self.instances.len() {
-            if self.instances[n].file == old {
-                let instance = self.instance(file.clone()).await?;
-                let before = std::mem::replace(&mut self.instances[n], instance);
-                before.app.store.close().await;
-            }
-        }
-        self.settle_wishes().await
-    }
-
     /// One tick, or two at the same time, with what comes in between.
     async fn round(&mut self) -> Broken {
         let people = u32::try_from(self.n_people()).unwrap_or(1);
@@ -779,95 +504,6 @@ impl World {
         Ok(Extent { scope, writes: usize::MAX, calm: instance.calm.get(&n).cloned().filter(|_| !full) })
     }
 
-    /// Nothing goes wrong any more: everything must come to rest (L1, L2), without full listings unless stale or empty ones were
-    /// about (L3).
-    pub async fn rest(&mut self) -> Broken {
-        let full = {
-            let mut truth = self.scene.truth();
-            truth.stormy = false;
-            for person in &mut truth.people {
-                person.paused = false;
-            }
-            truth.rates[STALE] > 0 || truth.rates[EMPTY] > 0
-        };
-        self.scene.note("quiet");
-        // What was put back too often is left alone for a day.
-        self.clock.advance(TimeDelta::hours(26));
-        let accounts: Vec<Place> = self.scene.truth().people.iter().flat_map(|p| p.places.clone()).collect();
-        for place in accounts {
-            with(&self.scene.core, |core| core.oauth.signs_in(&place.account));
-        }
-        people::tidy(&self.scene);
-        self.reconnect_all().await?;
-        self.settle_wishes().await?;
-        for round in 0..40 {
-            self.clock.advance(TimeDelta::minutes(if round < 30 { 6 } else { 120 }));
-            let before = self.scene.truth().writes;
-            let mut calm = true;
-            // Where one installation gave up an account that the other has, too, its person connects it again when asked.
-            if round % 10 == 5 && self.scene.truth().apart {
-                self.reconnect_all().await?;
-            }
-            for at in 0..self.instances.len() {
-                for n in 0..self.n_people() {
-                    calm &= self.quiet_tick(at, n, full && round < 3).await?;
-                    if !self.scene.truth().violations.is_empty() {
-                        return Ok(());
-                    }
-                }
-            }
-            if calm && round > 3 && before == self.scene.truth().writes {
-                super::judge::compare(&self.scene);
-                self.compare_mirrors().await?;
-                if self.reached && self.open_channels().await? > 0 {
-                    self.scene.truth().violation("L6 a calendar has no channel".into());
-                }
-                return Ok(());
-            }
-        }
-        self.scene.truth().violation("L2 it does not come to rest".into());
-        Ok(())
-    }
-
-    /// What an installation believes to stand on a calendar is what stands there: no listing was stored in part, or beside its cursor
-    /// (S13), and nothing of it is older than what Google told last (S16).
-    async fn compare_mirrors(&self) -> Broken {
-        let now = self.clock.now();
-        for (at, instance) in self.instances.iter().enumerate() {
-            for user in instance.users.values() {
-                for row in instance.app.store.calendars_of(*user).await.map_err(said)? {
-                    if row.standing != Standing::Connected || row.paused {
-                        continue;
-                    }
-                    let held = instance.app.store.versions(row.number).await.map_err(said)?;
-                    let there = living(&self.scene, row.id.as_str());
-                    let mut wrong: Vec<String> = Vec::new();
-                    for (id, version) in &held {
-                        // A series takes its exceptions along, and Google need not say so of each.
-                        if id.as_instance().is_some_and(|(series, _)| !held.contains_key(&series)) {
-                            continue;
-                        }
-                        let etag = there.get(id.as_str()).map(|(etag, _)| etag);
-                        if etag != Some(version) {
-                            wrong.push(format!("{} is held as {version}, not as {etag:?}", id.as_str()));
-                        }
-                    }
-                    // What ended a month ago need not be held.
-                    let due =
-                        there.iter().filter(|(_, (_, last))| last.is_none_or(|last| last > now - TimeDelta::days(20)));
-                    let missing = due.filter(|(id, _)| !held.contains_key(&EventId::from(id.as_str())));
-                    wrong.extend(missing.map(|(id, _)| format!("{id} is not held")));
-                    if let Some(first) = wrong.first() {
-                        let text =
-                            format!("S13 installation {at}, {}: {first} ({} in all)", row.id.as_str(), wrong.len());
-                        self.scene.truth().violation(text);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Ticks until there is nothing to do.
     pub async fn calm_down(&mut self) -> Broken {
         for _ in 0..8 {
@@ -914,86 +550,6 @@ impl World {
         self.instances[0].app.gates = Gates::default();
         self.instances[0].calm.clear();
         Ok(reached)
-    }
-
-    async fn reconnect_all(&self) -> Broken {
-        for instance in &self.instances {
-            for (n, user) in &instance.users {
-                self.reconnect(&instance.app, *user, *n).await.map_err(said)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Signs accounts in again.
-    async fn reconnect(&self, app: &App, user: UserId, n: usize) -> Result<(), StoreError> {
-        let rows = app.store.calendars_of(user).await?;
-        for place in self.person(n).places {
-            if rows.iter().any(|row| row.id.as_str() == place.id) {
-                app.store.put_token(user, kind_of(&place), &place.account, &self.consent(&place)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn quiet_tick(&mut self, at: usize, n: usize, full: bool) -> Result<bool, String> {
-        let instance = &self.instances[at];
-        let Some(user) = instance.users.get(&n).copied() else { return Ok(true) };
-        let extent = self.extent(instance, user, n, full).await.map_err(said)?;
-        let done = tick_within(&instance.app, user, Mode::Apply, &extent).await;
-        self.ticks += 1;
-        let tick = match done {
-            Ok(tick) => tick,
-            Err(TickError::NoUser) => return Ok(true),
-            Err(error) => {
-                self.scene.truth().violation(format!("a quiet tick failed: {}", whole(&error)));
-                return Ok(false);
-            }
-        };
-        for waiting in approval::waiting(&tick.plan) {
-            let apart = self.scene.truth().apart;
-            let word = self.scene.tape().of_these(&[Word::Approve, Word::KeepAway, Word::BringBack]);
-            // What one database knows of a person's word, another does not.
-            let word = if apart { Word::Approve } else { word };
-            let answered = intent::answer(&instance.app, user, &waiting.code, word).await;
-            self.scene.note(&format!("{word:?} {waiting:?}: {:?}", answered.as_ref().map_err(said)));
-            if answered.is_ok() && word == Word::KeepAway {
-                self.stays_away(n, &waiting.events);
-            }
-            if answered.is_err() && word != Word::Approve {
-                let _ = intent::answer(&instance.app, user, &waiting.code, Word::Approve).await;
-            }
-        }
-        let failed = tick.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
-        if failed {
-            self.scene.note(&format!("failed: {:?}", tick.outcomes));
-        }
-        let calm = tick.plan.steps.is_empty() && tick.plan.held.is_empty();
-        if !calm {
-            self.scene.note(&format!("plan at {at} of {n}: {:?} held {:?}", tick.plan.steps, tick.plan.held));
-        }
-        let instance = &mut self.instances[at];
-        instance.calm.remove(&n);
-        instance.calm.extend(tick.calm.map(|calm| (n, calm)));
-        Ok(calm)
-    }
-
-    /// Notes that a person wants no copies of these events.
-    fn stays_away(&self, n: usize, events: &[(CalendarId, EventId)]) {
-        let away: Vec<(usize, String, Option<i64>)> = with(&self.scene.core, |core| {
-            let of = |(calendar, event): &(CalendarId, EventId)| {
-                let (series, slot) = event.as_instance().unzip();
-                let series = series.unwrap_or(event.clone());
-                let stored = core.world.calendars.get(calendar.as_str())?.events.get(series.as_str())?;
-                let slot = slot.map(|slot| match slot {
-                    Slot::At(at) => at.timestamp(),
-                    Slot::Day(day) => day.and_time(NaiveTime::MIN).and_utc().timestamp(),
-                });
-                stored.text("iCalUID").map(|uid| (n, uid.to_owned(), slot))
-            };
-            events.iter().filter_map(of).collect()
-        });
-        self.scene.truth().away.extend(away);
     }
 
     /// Lets all connections go.
