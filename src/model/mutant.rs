@@ -36,10 +36,14 @@ pub enum Mutant {
     GuestsTold,
     /// An origin that is not known counts as dead.
     UnknownIsDead,
+    /// However many removals there are at once, they are carried out.
+    NoBrake,
+    /// What somebody paused goes on.
+    PauseForgotten,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 15] = [
+pub const ALL: [Mutant; 17] = [
     Mutant::TagStripped,
     Mutant::CreateOnAnyError,
     Mutant::RandomIds,
@@ -55,6 +59,8 @@ pub const ALL: [Mutant; 15] = [
     Mutant::SuspectsForgotten,
     Mutant::GuestsTold,
     Mutant::UnknownIsDead,
+    Mutant::NoBrake,
+    Mutant::PauseForgotten,
 ];
 
 thread_local! {

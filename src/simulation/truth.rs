@@ -30,12 +30,40 @@ pub struct Place {
     pub role: Role,
     /// Whether its person wants it, or wants to leave it.
     pub wanted: bool,
+    /// Nothing is read from it or written to it for a while.
+    pub paused: bool,
+}
+
+impl Place {
+    /// Its person leaves it or wants it again; who leaves a calendar that rests wants it tidied now.
+    pub fn turn(&mut self) {
+        (self.wanted, self.paused) = (!self.wanted, false);
+    }
+}
+
+/// What the witness holds the brake to; in words of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Brake {
+    /// So many removals at once are always let through.
+    pub count: usize,
+    /// Hundredths of what is kept that are.
+    pub percent: usize,
+}
+
+/// Removals of one round from one calendar.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Removals {
+    pub n: usize,
+    /// How much stood there before the first.
+    pub kept: usize,
 }
 
 /// What has happened, as people know it.
 #[derive(Default)]
 pub struct Truth {
     pub people: Vec<Person>,
+    /// An administrator lets everything rest.
+    pub paused: bool,
     /// Origins of which it was once true that they need not be shown (deleted, free, declined, another rule).
     pub unwanted: BTreeSet<(String, String)>,
     /// What a person switched off: nothing flows from the first calendar to the second.
@@ -53,6 +81,14 @@ pub struct Truth {
     pub copied: BTreeSet<(String, String, String)>,
     /// When each event of ours was written in the last hour.
     pub pace: BTreeMap<(String, String), Vec<DateTime<Utc>>>,
+    /// When the brake has to hold removals.
+    pub brake: Brake,
+    /// Removals that a person agreed to, by calendar and event.
+    pub agreed: BTreeSet<(String, String)>,
+    /// Ticks that run at the same time.
+    pub lanes: usize,
+    /// What these ticks removed, by calendar and whether it was somebody's own.
+    pub removals: BTreeMap<(String, bool), Removals>,
     /// Events of ours whose tombstone somebody undid.
     pub revived: BTreeSet<(String, String)>,
     /// Two installations with one set of keys and a database each serve the same people: what one changes on a copy is somebody's edit

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::{
     faults::{CHANGED_MEANWHILE, ID_TAKEN, STALE},
     google::{CANARY, Scene, path_of},
-    truth::Truth,
+    truth::{Brake, Person, Place, Removals, Truth},
 };
 use crate::{
     emulator::{
+        Core,
         http::{Request, Response},
         state::Object,
         with,
@@ -20,6 +21,12 @@ use crate::{
 
 /// Writes to one event within an hour (reliability S11).
 const MOST_WRITES: usize = 6;
+/// Whether an event stands at Google.
+fn lives(core: &Core, calendar: &str, event: &str) -> bool {
+    let stored = core.world.calendars.get(calendar).and_then(|calendar| calendar.events.get(event));
+    stored.is_some_and(|stored| !stored.cancelled())
+}
+
 impl Scene {
     /// Judges a write before it is carried out; gives what stood there.
     pub fn judge_before(&self, truth: &mut Truth, request: &Request, call: usize) -> Option<Object> {
@@ -33,13 +40,10 @@ impl Scene {
             truth.violation(format!("S7 somebody may be told: {what}"));
         }
         let account = with(&self.core, |core| core.oauth.account_of(request)).unwrap_or_default();
-        // A permission that was taken back a moment ago: Google refuses, and nothing happens.
-        if account.is_empty() {
-            return None;
-        }
-        let of_account: Vec<usize> = (0..truth.people.len())
-            .filter(|n| truth.people[*n].places.iter().any(|p| p.id == calendar && p.account == account))
-            .collect();
+        // Of a permission that was taken back a moment ago Google no longer says whose it was.
+        let speaks = |place: &Place| place.id == calendar && (account.is_empty() || place.account == account);
+        let of_account: Vec<usize> =
+            (0..truth.people.len()).filter(|n| truth.people[*n].places.iter().any(speaks)).collect();
         if of_account.is_empty() {
             truth.violation(format!("S6 {account} is nobody's who has this calendar: {what}"));
         }
@@ -47,6 +51,13 @@ impl Scene {
         if !of_account.is_empty() && of_account.iter().all(|n| role(n) == Some(Role::Personal)) {
             truth.violation(format!("S4 a personal calendar is written: {what}"));
             return None;
+        }
+        let rests = |n: &usize| {
+            let Person { paused, places, .. } = &truth.people[*n];
+            truth.paused || *paused || places.iter().any(|place| speaks(place) && place.paused)
+        };
+        if !of_account.is_empty() && of_account.iter().all(rests) {
+            truth.violation(format!("S12 a write while everything has to rest: {what}"));
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         if call == 3 {
@@ -165,7 +176,8 @@ impl Scene {
             return;
         }
         // An exception of whose series a stale listing did not tell stood for itself.
-        if key.origin.instance.is_some() && truth.rates[STALE] > 0 {
+        let series_stands = || with(&self.core, |core| lives(core, &origin.0, &origin.1));
+        if key.origin.instance.is_some() && truth.rates[STALE] > 0 && series_stands() {
             return;
         }
         // Whoever is invited by several addresses has the meeting where they need not be shown it.
@@ -207,6 +219,94 @@ impl Scene {
         })
     }
 
+    /// A round of ticks begins, so many at the same time.
+    pub fn begin_round(&self, lanes: usize) {
+        let mut truth = self.truth();
+        truth.lanes = lanes;
+        truth.removals.clear();
+    }
+
+    /// More than a few removals at once are held until a person agrees (reliability S10). `before` is what stood there.
+    fn judge_removal(&self, truth: &mut Truth, calendar: &str, event: &str, before: &Object) {
+        if truth.agreed.contains(&(calendar.to_owned(), event.to_owned())) {
+            return;
+        }
+        let at = (calendar.to_owned(), event.to_owned());
+        let of = self.owner(truth, calendar, event, before).or_else(|| truth.made.get(&at).cloned());
+        let wanted = |n: usize, id: &str| truth.people[n].places.iter().any(|place| place.id == id && place.wanted);
+        // What is cancelled in a series of ours takes nothing away that had a shape of its own.
+        if EventId::from(event).as_instance().is_some() {
+            return;
+        }
+        if let Some((n, key)) = &of {
+            let twin = self.standing(truth, calendar, *n, key) > 0;
+            if twin || !wanted(*n, calendar) || !wanted(*n, key.origin.calendar.as_str()) {
+                return;
+            }
+        }
+        let place = (calendar.to_owned(), of.is_none());
+        let kept = match truth.removals.get(&place) {
+            Some(removals) => removals.kept,
+            None => self.kept(truth, &place),
+        };
+        let removals = truth.removals.entry(place).or_insert(Removals { n: 0, kept });
+        removals.n += 1;
+        let Removals { n, kept } = *removals;
+        let Brake { count, percent } = truth.brake;
+        let lanes = truth.lanes.max(1);
+        if n > count * lanes && n * 100 > kept.max(n) * percent * lanes {
+            truth.violation(format!("S10 {n} removals at once from {calendar}, where {kept} are kept: {event}"));
+        }
+    }
+
+    /// Whether somebody's meeting is declined by this because its copy is gone.
+    fn is_declined_for_its_copy(
+        &self,
+        truth: &Truth,
+        calendar: &str,
+        event: &str,
+        before: &Object,
+        after: &Value,
+    ) -> bool {
+        let declined = |guests: Option<&Value>| {
+            let mut guests = guests.and_then(Value::as_array).into_iter().flatten();
+            guests.any(|guest| guest["self"] == true && guest["responseStatus"] == "declined")
+        };
+        if declined(before.get("attendees")) || !declined(after.get("attendees")) {
+            return false;
+        }
+        if self.owner(truth, calendar, event, before).is_some() {
+            return false;
+        }
+        let copies = truth
+            .made
+            .iter()
+            .filter(|(_, (_, key))| key.origin.calendar.as_str() == calendar && key.origin.event.as_str() == event);
+        with(&self.core, |core| {
+            let lives = |place: &str, event: &str| lives(core, place, event);
+            let is_main = |n: usize, place: &str| {
+                truth.people[n].places.iter().any(|own| own.id == place && own.role == Role::Main)
+            };
+            let mut copies = copies.filter(|((place, _), (n, _))| is_main(*n, place));
+            !copies.any(|((place, copy), _)| lives(place, copy))
+        })
+    }
+
+    /// How much of ours is kept on a calendar; or of how many of its events we ever showed something.
+    fn kept(&self, truth: &Truth, (calendar, at_origin): &(String, bool)) -> usize {
+        let made = truth.made.iter().filter(|((place, _), (_, key))| match at_origin {
+            true => key.origin.calendar.as_str() == calendar,
+            false => place == calendar,
+        });
+        // A stale listing still tells of what is gone.
+        let all = *at_origin || truth.rates[STALE] > 0;
+        with(&self.core, |core| {
+            let lives = |place: &str, event: &str| lives(core, place, event);
+            // The one that goes now is gone already.
+            1 + made.filter(|((place, event), _)| all || lives(place, event)).count()
+        })
+    }
+
     /// Two engines, or an engine and itself, that undo each other's work write without end.
     fn judge_pace(&self, truth: &mut Truth, call: usize, (calendar, event): (&str, &str), response: &Response) {
         let made = || {
@@ -239,6 +339,12 @@ impl Scene {
             (4 | 5, 412) => truth.hit(CHANGED_MEANWHILE, call),
             _ => {}
         }
+        if call == 5
+            && response.status < 300
+            && let Some(before) = &before
+        {
+            self.judge_removal(truth, &calendar, &event, before);
+        }
         if response.status < 300 {
             self.judge_pace(truth, call, (&calendar, &event), response);
         }
@@ -268,6 +374,11 @@ impl Scene {
             }
         }
         if call == 4 {
+            if let Some(before) = &before
+                && self.is_declined_for_its_copy(truth, &calendar, &event, before, &now)
+            {
+                self.judge_removal(truth, &calendar, &event, before);
+            }
             if truth.apart
                 && let Some((n, key)) = now.as_object().and_then(|fields| self.owner(truth, &calendar, &id, fields))
                 && truth.people[n].places.iter().any(|place| place.id == calendar && place.role == Role::Main)

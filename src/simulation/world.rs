@@ -18,7 +18,7 @@ use super::{
     gate::Gate,
     google::Scene,
     tape::Tape,
-    truth::{Person, Place, Truth},
+    truth::{Brake, Person, Place, Truth},
 };
 use crate::{
     controller::{
@@ -183,7 +183,7 @@ impl World {
                 }
                 let place = |(id, account, role): (String, String, Role)| {
                     let wanted = role != Role::Main || id == email;
-                    Place { id, account, role, wanted }
+                    Place { id, account, role, wanted, paused: false }
                 };
                 let places = places.into_iter().map(place).collect();
                 let subject = format!("subject of {email}");
@@ -208,6 +208,8 @@ impl World {
             channels: BTreeMap::new(),
             ticks: 0,
         };
+        let Policy { brake_count: count, brake_percent: percent, .. } = world.policy();
+        world.scene.truth().brake = Brake { count, percent };
         let file = world.fresh(template)?;
         world.start(file).await?;
         world.settle_wishes().await?;
@@ -283,6 +285,10 @@ impl World {
     pub async fn settle_wishes(&mut self) -> Broken {
         for at in 0..self.instances.len() {
             let app = self.instances[at].app.clone();
+            let paused = self.scene.truth().paused;
+            if app.store.is_paused().await.map_err(said)? != paused {
+                app.store.pause_all(paused).await.map_err(said)?;
+            }
             let mut users = BTreeMap::new();
             for n in 0..self.n_people() {
                 let person = self.person(n);
@@ -353,6 +359,12 @@ impl World {
         let stored = app.store.user(user).await.map_err(said)?;
         if stored.is_some_and(|stored| stored.paused != person.paused) {
             app.store.pause_user(user, person.paused).await.map_err(said)?;
+        }
+        for row in app.store.calendars_of(user).await.map_err(said)? {
+            let paused = person.places.iter().any(|place| place.id == row.id.as_str() && place.paused);
+            if row.standing == Standing::Connected && row.paused != paused {
+                app.store.pause_calendar(user, row.number, paused).await.map_err(said)?;
+            }
         }
         Ok(())
     }
@@ -431,6 +443,7 @@ impl World {
             let work: std::pin::Pin<Box<dyn Future<Output = Result<Tick, TickError>>>> = Box::pin(work);
             lanes.push((at, work));
         }
+        self.scene.begin_round(lanes.len());
         let mut ended = Vec::new();
         let kills = self.scene.tape().of_these(&[0, 0, 0, 10, 40]);
         while !lanes.is_empty() {
@@ -525,6 +538,7 @@ impl World {
     /// had so many steps.
     pub async fn dying_tick(&mut self, k: usize, lose: bool) -> Result<bool, String> {
         self.clock.advance(TimeDelta::minutes(6));
+        self.scene.begin_round(1);
         let app = self.instances[0].app.clone();
         let Some(user) = self.instances[0].users.get(&0).copied() else { return Ok(false) };
         let gate = self.instances[0].gate.clone();

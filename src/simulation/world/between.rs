@@ -90,7 +90,7 @@ impl World {
                     let places = &mut truth.people[n].places;
                     let at = 1 + self.scene.tape().pick(u32::try_from(places.len() - 1).unwrap_or(1)) as usize;
                     if let Some(place) = places.get_mut(at).filter(|place| place.role != Role::Main) {
-                        place.wanted = !place.wanted;
+                        place.turn();
                         let text = format!("person wants {}: {}", place.id, place.wanted);
                         drop(truth);
                         self.scene.note(&text);
@@ -98,7 +98,29 @@ impl World {
                 }
                 self.settle_wishes().await?;
             }
-            112..=114 => {
+            // Whoever let everything rest lets it go on at the next occasion.
+            112..=114 if self.scene.truth().paused || event == 114 => {
+                let paused = {
+                    let mut truth = self.scene.truth();
+                    truth.paused = !truth.paused;
+                    truth.paused
+                };
+                self.scene.note(&format!("everything paused: {paused}"));
+                self.settle_wishes().await?;
+            }
+            113 => {
+                let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
+                let text = {
+                    let mut truth = self.scene.truth();
+                    let places = &mut truth.people[n].places;
+                    let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
+                    places[at].paused = !places[at].paused;
+                    format!("{} paused: {}", places[at].id, places[at].paused)
+                };
+                self.scene.note(&text);
+                self.settle_wishes().await?;
+            }
+            112 => {
                 let n = self.scene.tape().pick(u32::try_from(self.n_people()).unwrap_or(1)) as usize;
                 let paused = {
                     let mut truth = self.scene.truth();
@@ -155,19 +177,14 @@ impl World {
                 let mains = {
                     let mut truth = self.scene.truth();
                     let mains = truth.people[n].places.iter_mut().filter(|place| place.role == Role::Main);
-                    let swapped = mains.map(|place| {
-                        place.wanted = !place.wanted;
-                        format!("{} {}", place.id, place.wanted)
-                    });
-                    swapped.collect::<Vec<_>>()
+                    let mut mains: Vec<_> = mains.collect();
+                    if mains.len() > 1 {
+                        mains.iter_mut().for_each(|place| place.turn());
+                    }
+                    mains.iter().map(|place| format!("{} {}", place.id, place.wanted)).collect::<Vec<_>>()
                 };
-                if let [only] = &mains[..] {
-                    debug_assert!(only.ends_with("false"));
-                    self.scene.truth().people[n].places[0].wanted = true;
-                } else {
-                    self.scene.note(&format!("main calendars of person {n}: {}", mains.join(", ")));
-                    self.settle_wishes().await?;
-                }
+                self.scene.note(&format!("main calendars of person {n}: {}", mains.join(", ")));
+                self.settle_wishes().await?;
             }
             _ => {}
         }

@@ -53,8 +53,12 @@ impl World {
         let full = {
             let mut truth = self.scene.truth();
             truth.stormy = false;
+            truth.paused = false;
             for person in &mut truth.people {
                 person.paused = false;
+                for place in &mut person.places {
+                    place.paused = false;
+                }
             }
             truth.rates[STALE] > 0 || truth.rates[EMPTY] > 0
         };
@@ -160,6 +164,7 @@ impl World {
         let instance = &self.instances[at];
         let Some(user) = instance.users.get(&n).copied() else { return Ok(true) };
         let extent = self.extent(instance, user, n, full).await.map_err(said)?;
+        self.scene.begin_round(1);
         let done = tick_within(&instance.app, user, Mode::Apply, &extent).await;
         self.ticks += 1;
         let tick = match done {
@@ -180,8 +185,15 @@ impl World {
             if answered.is_ok() && word == Word::KeepAway {
                 self.stays_away(n, &waiting.events);
             }
-            if answered.is_err() && word != Word::Approve {
-                let _ = intent::answer(&instance.app, user, &waiting.code, Word::Approve).await;
+            let instead = answered.is_err() && word != Word::Approve;
+            let agreed = match instead {
+                true => intent::answer(&instance.app, user, &waiting.code, Word::Approve).await.is_ok(),
+                false => answered.is_ok() && word == Word::Approve,
+            };
+            if agreed {
+                let events = waiting.events.iter();
+                let events = events.map(|(calendar, event)| (calendar.as_str().to_owned(), event.as_str().to_owned()));
+                self.scene.truth().agreed.extend(events);
             }
         }
         let failed = tick.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
