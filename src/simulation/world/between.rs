@@ -114,7 +114,8 @@ impl World {
                     let mut truth = self.scene.truth();
                     let places = &mut truth.people[n].places;
                     let at = self.scene.tape().pick(u32::try_from(places.len()).unwrap_or(1)) as usize;
-                    places[at].paused = !places[at].paused;
+                    // What is about to be left cannot rest.
+                    places[at].paused = places[at].wanted && !places[at].paused;
                     format!("{} paused: {}", places[at].id, places[at].paused)
                 };
                 self.scene.note(&text);
