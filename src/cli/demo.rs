@@ -13,7 +13,7 @@ mod troubles;
 mod week;
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -359,7 +359,13 @@ impl Home {
                 #[cfg(unix)]
                 std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
                 builder.create(path).map_err(|error| {
-                    Failure::usage(format!("the directory {} cannot be made: {error}", path.display()))
+                    let place = path.display();
+                    Failure::usage(match error.kind() {
+                        ErrorKind::AlreadyExists => {
+                            format!("{place} is there already; `--keep` wants a directory that is not: name another, or remove it")
+                        }
+                        _ => format!("the directory {place} cannot be made: {error}"),
+                    })
                 })?;
                 Ok(Home::Kept(path.to_owned()))
             }

@@ -16,7 +16,7 @@ use crate::{
     google::error::GoogleError,
     model::clock::Clock,
     store::{StoreError, lock, upkeep},
-    vault::{Vault, VaultError, rotation},
+    vault::{Vault, VaultError, first, rotation},
 };
 
 #[derive(Args)]
@@ -65,6 +65,18 @@ pub async fn run(
     match Vault::load(&settings.key_file) {
         Err(error) if nowhere => findings.push(("keys", Wrong(error.to_string(), key_remedy(&error)))),
         Ok(_) if nowhere => findings.push(("keys", Well("both key files are there and whole".into()))),
+        Err(_) if is_half_begun(settings) => {
+            let draft = first::draft_of(&settings.key_file);
+            let what =
+                format!("the first start was interrupted: its keys are still drafts, such as {}", draft.display());
+            findings.push(("keys", Wrong(what, "start the service: it goes on where it was")));
+            let database = settings.database.display();
+            let what = match settings.database.exists() {
+                true => format!("the first start had begun {database}"),
+                false => format!("there is no database at {database} yet"),
+            };
+            findings.push(("database", Wrong(what, "start the service: it makes it")));
+        }
         Err(error) => {
             findings.push(("keys", Wrong(error.to_string(), key_remedy(&error))));
             let (what, todo) = match files_of(&settings.database) {
@@ -117,6 +129,11 @@ pub async fn run(
     });
     out.write_all(text.as_bytes()).map_err(Failure::failed)?;
     Ok(if mistakes.is_empty() { u8::from(wrong > 0) } else { 2 })
+}
+
+/// Whether a first start died that the next one goes on with, or begins anew.
+fn is_half_begun(settings: &Settings) -> bool {
+    first::is_begun(&settings.key_file) && (settings.database.exists() || Vault::is_absent(&settings.key_file))
 }
 
 /// The keys of a database that opened.

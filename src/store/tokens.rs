@@ -51,6 +51,19 @@ impl AccountKind {
 
 const TABLE: &str = "oauth_tokens";
 
+/// What is read of accounts that have something in this column.
+macro_rules! accounts_by {
+    ($column:literal) => {
+        concat!(
+            "SELECT id, user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
+                 consented_at, ended_why
+             FROM oauth_tokens WHERE ",
+            $column,
+            " = ?"
+        )
+    };
+}
+
 #[derive(sqlx::FromRow)]
 struct AccountRow {
     id: i64,
@@ -194,15 +207,11 @@ impl Store {
     /// # Errors
     /// If a token does not open, or the database does not answer.
     pub async fn accounts_of(&self, user: UserId) -> Result<BTreeMap<TokenId, Account>, StoreError> {
-        let rows: Vec<AccountRow> = sqlx::query_as(
-            "SELECT id, user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
-                 consented_at, ended_why
-             FROM oauth_tokens WHERE user_id = ?",
-        )
-        .bind(user.0)
-        .fetch_all(&self.reader)
-        .await
-        .when("reading tokens")?;
+        let rows: Vec<AccountRow> = sqlx::query_as(accounts_by!("user_id"))
+            .bind(user.0)
+            .fetch_all(&self.reader)
+            .await
+            .when("reading tokens")?;
         rows.into_iter().map(|row| Ok((TokenId(row.id), self.opened(row)?.0))).collect()
     }
 
@@ -228,15 +237,8 @@ impl Store {
         connection: &mut SqliteConnection,
         token: TokenId,
     ) -> Result<Option<(Account, String)>, StoreError> {
-        let row: Option<AccountRow> = sqlx::query_as(
-            "SELECT id, user_id, google_account_email, access_token_encrypted, refresh_token_encrypted, token_expiry, scopes,
-                 consented_at, ended_why
-             FROM oauth_tokens WHERE id = ?",
-        )
-        .bind(token.0)
-        .fetch_optional(connection)
-        .await
-        .when("reading tokens")?;
+        let row: Option<AccountRow> =
+            sqlx::query_as(accounts_by!("id")).bind(token.0).fetch_optional(connection).await.when("reading tokens")?;
         row.map(|row| self.opened(row)).transpose()
     }
 

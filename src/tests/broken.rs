@@ -254,6 +254,25 @@ async fn every_broken_set_up_has_one_line_with_one_remedy() {
 }
 
 #[tokio::test]
+async fn a_first_start_that_died_is_only_to_be_started_again() {
+    let kept = Kept::new().await;
+    for key in [ENCRYPTION, INSTANCE] {
+        fs::rename(kept.path(key), kept.path(&format!("{key}.first"))).unwrap();
+    }
+    for (there, says) in [(true, "had begun"), (false, "yet")] {
+        if !there {
+            remove(kept.path(DATABASE).as_ref());
+        }
+        let ran = doctor(&kept, &Set("HOME", None)).await;
+        let lines: Vec<&str> = ran.out.lines().filter(|line| line.starts_with('✕')).collect();
+        assert!(lines.iter().all(|line| line.contains("start the service")), "{}", ran.out);
+        assert!(lines.iter().any(|line| line.contains("the first start was interrupted")), "{}", ran.out);
+        assert!(lines.iter().any(|line| line.contains("database") && line.contains(says)), "{}", ran.out);
+        assert_eq!((ran.code, lines.len(), ran.err.as_str()), (1, 2, ""), "{}", ran.out);
+    }
+}
+
+#[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let kept = Kept::new().await;
     let (database, key) = (kept.path(DATABASE), kept.path(ENCRYPTION));

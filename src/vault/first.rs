@@ -26,7 +26,8 @@ fn finals(encryption_key_path: &Path) -> [PathBuf; 2] {
     [encryption_key_path.to_owned(), instance_key_path(encryption_key_path)]
 }
 
-fn draft_of(path: &Path) -> PathBuf {
+/// Where a key lies until the first start is done.
+pub fn draft_of(path: &Path) -> PathBuf {
     beside(path, ".first")
 }
 
