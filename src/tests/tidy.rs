@@ -1,6 +1,7 @@
 //! What the compiler does not check: who may import whom, and that every file says what it is for.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -234,4 +235,17 @@ fn the_top_level_is_as_agreed() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         assert!(name.starts_with('.') || agreed.contains(&name.as_str()), "{name} does not belong at the top level");
     }
+}
+
+/// A builder sends only what `.dockerignore` lets through, and refuses to copy anything else.
+#[test]
+fn what_the_image_is_built_from_is_let_through() {
+    let text = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (ignored, recipe) = (text(".dockerignore"), text("Containerfile"));
+    let let_through: BTreeSet<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let copies = recipe.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
+    let copied: BTreeSet<&str> =
+        copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ').collect::<Vec<_>>()).collect();
+    assert_eq!(copied, let_through);
+    assert!(copied.contains("src") && copied.iter().all(|name| root().join(name).exists()), "{copied:?}");
 }
