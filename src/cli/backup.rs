@@ -13,6 +13,7 @@ use super::{Ending, Failure, load_keys, open, settings::Settings, store_failure}
 use crate::{
     model::clock::Clock,
     store::{Store, lock},
+    vault::Vault,
 };
 
 #[derive(Args)]
@@ -24,10 +25,14 @@ pub struct BackupArguments {
 #[derive(Args)]
 pub struct RestoreArguments {
     /// A copy made by `busybridge backup` or by the daily backup
-    file: PathBuf,
+    #[arg(required_unless_present = "without_backup", conflicts_with = "without_backup")]
+    file: Option<PathBuf>,
     /// Restore although it is another organization's
     #[arg(long)]
     force: bool,
+    /// Begin with an empty database for the keys that are there, when the database and every copy of it are lost
+    #[arg(long, conflicts_with = "force")]
+    without_backup: bool,
 }
 
 /// Writes a consistent copy of the database, also while the service runs.
@@ -56,15 +61,18 @@ pub async fn restore(arguments: &RestoreArguments, settings: &Settings, out: &mu
     let clock = Clock::system();
     let vault = Arc::new(load_keys(settings)?);
     let database = &settings.database;
-    if !arguments.file.is_file() {
-        return Err(Failure::usage(format!("there is no file {}", arguments.file.display())));
+    if let Some(file) = arguments.file.as_ref().filter(|file| !file.is_file()) {
+        return Err(Failure::usage(format!("there is no file {}", file.display())));
     }
     if let Some(parent) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| Failure::usage(format!("{}: {error}", parent.display())))?;
     }
     let _held = lock::hold(database).map_err(store_failure)?;
     let passing = beside(database, "restoring");
-    let made = prepare(&arguments.file, &passing, arguments.force, database, &vault, &clock).await;
+    let made = match &arguments.file {
+        Some(file) => prepare(file, &passing, arguments.force, database, &vault, &clock).await,
+        None => begin_anew(&passing, database, &vault, &clock).await,
+    };
     if let Err(failure) = made {
         remove(&passing);
         return Err(failure);
@@ -73,6 +81,16 @@ pub async fn restore(arguments: &RestoreArguments, settings: &Settings, out: &mu
     let before = beside(database, &format!("before-restore-{stamp}"));
     replace(database, &passing, &before)
         .map_err(|error| Failure::failed(format!("the database could not be replaced: {error}")))?;
+    if arguments.file.is_none() {
+        let text = format!(
+            "There is an empty database at {} for the keys that are there. Start the service and set it up as the first time; let \
+             everybody sign in and connect the calendars that they had. What was made there before is recognized by its markers and kept; \
+             what belongs to a calendar that is not connected yet waits for a word.\n",
+            database.display()
+        );
+        out.write_all(text.as_bytes()).map_err(Failure::failed)?;
+        return Ok(0);
+    }
     let kept = if before.exists() {
         format!(" What was there before is kept as {}.", before.display())
     } else {
@@ -86,13 +104,28 @@ pub async fn restore(arguments: &RestoreArguments, settings: &Settings, out: &mu
     Ok(0)
 }
 
+/// Makes an empty database where there is none.
+async fn begin_anew(passing: &Path, database: &Path, vault: &Arc<Vault>, clock: &Clock) -> Result<(), Failure> {
+    let log = PathBuf::from(format!("{}-wal", database.display()));
+    if let Some(there) = [database, &log].into_iter().find(|path| path.exists()) {
+        return Err(Failure {
+            code: 6,
+            sentence: format!("{} is there; move it away first if nothing of it can be rescued", there.display()),
+        });
+    }
+    remove(passing);
+    let store = Store::open(passing, vault.clone(), clock.clone()).await.map_err(store_failure)?;
+    store.close().await;
+    Ok(())
+}
+
 /// Copies the file, verifies the copy and pauses it.
 async fn prepare(
     file: &Path,
     passing: &Path,
     force: bool,
     database: &Path,
-    vault: &Arc<crate::vault::Vault>,
+    vault: &Arc<Vault>,
     clock: &Clock,
 ) -> Result<(), Failure> {
     remove(passing);

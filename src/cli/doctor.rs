@@ -186,7 +186,7 @@ fn files_of(database: &Path) -> Result<(), (String, &'static str)> {
             )),
             _ => Err((
                 format!("there is no database at {what}"),
-                "check DATABASE_PATH, or restore the last backup; a first start, without keys, makes one",
+                "check DATABASE_PATH, or restore the last backup, or begin anew with `busybridge restore --without-backup`",
             )),
         },
         Err(error) => Err((

@@ -67,7 +67,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(
-        "there is no database at {0}. Check the path, or restore the last backup; only a first start, without keys, makes one"
+        "there is no database at {0}. Check the path, or restore the last backup; `busybridge restore --without-backup` begins anew for these keys"
     )]
     Missing(PathBuf),
     #[error("the database file {0} cannot be made or opened. Check that its directory may be written")]

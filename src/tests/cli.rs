@@ -130,7 +130,7 @@ async fn an_unusable_export_is_refused_in_one_sentence() {
     refused(&["demo", "--once", "--ics", &cut], &[], 2, "cut off").await;
     refused(&["demo", "--once", "--ics", &other], &[], 2, "not a calendar export").await;
     let there = dir.path().to_str().unwrap();
-    refused(&["demo", "--keep", there], &[], 2, "wants a directory that is not").await;
+    refused(&["demo", "--once", "--keep", there], &[], 2, "wants a directory that is not").await;
 }
 
 #[tokio::test]

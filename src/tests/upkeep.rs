@@ -442,6 +442,13 @@ async fn restoring_verifies_before_it_replaces_and_starts_paused() {
         assert_eq!((ran.code, ran.err.lines().count()), (code, 1), "{path}: {}", ran.err);
         assert_eq!(fs::read(&database).unwrap(), before, "{path}");
     }
+    for (args, code) in
+        [(&["restore"][..], 2), (&["restore", &copy, "--without-backup"], 2), (&["restore", "--without-backup"], 6)]
+    {
+        let ran = kept.run(args).await;
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert_eq!(fs::read(&database).unwrap(), before, "{args:?}");
+    }
     let held = lock::hold(database.as_ref()).unwrap();
     assert_eq!(kept.run(&["restore", &copy]).await.code, 5, "while a service runs");
     drop(held);
@@ -463,4 +470,33 @@ async fn restoring_verifies_before_it_replaces_and_starts_paused() {
     let names: Vec<String> = names.collect();
     assert!(names.iter().any(|name| name.starts_with("calendar-sync.db.before-restore-")), "{names:?}");
     assert!(!names.iter().any(|name| name.contains("restoring")), "{names:?}");
+}
+
+/// Nothing but the keys is left (reliability X3): what was made before is still ours, and nobody knows of it yet.
+#[tokio::test]
+async fn without_any_backup_the_keys_are_enough_to_begin_anew() {
+    let kept = Kept::new().await;
+    let database = kept.path("calendar-sync.db");
+    fs::rename(&database, kept.path("elsewhere.db")).unwrap();
+    let ran = kept.run(&["plan", "--all"]).await;
+    assert!(ran.code == 4 && ran.err.contains("restore --without-backup"), "{}", ran.err);
+    let log = kept.path("calendar-sync.db-wal");
+    fs::write(&log, "not yet merged").unwrap();
+    let ran = kept.run(&["restore", "--without-backup"]).await;
+    assert!(ran.code == 6 && ran.err.contains("calendar-sync.db-wal is there"), "{}", ran.err);
+    fs::remove_file(&log).unwrap();
+    let key = kept.path("secrets/encryption.key");
+    let whole = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    assert_eq!(kept.run(&["restore", "--without-backup"]).await.code, 3, "without keys");
+    fs::write(&key, whole).unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert!(!fs::exists(&database).unwrap());
+    let ran = kept.run(&["restore", "--without-backup"]).await;
+    assert!(ran.code == 0 && ran.out.contains("set it up as the first time"), "{}{}", ran.out, ran.err);
+    let doctor = kept.run(&["doctor", "--offline"]).await;
+    assert!(!doctor.out.contains("✕ keys") && !doctor.out.contains("✕ database"), "{}", doctor.out);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&database).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(kept.run(&["restore", "--without-backup"]).await.code, 6, "a second time");
 }
