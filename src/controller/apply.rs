@@ -127,7 +127,8 @@ async fn remember(app: &App, user: &User, snapshot: &Snapshot, plan: &Plan) -> R
                 applied,
                 shown,
                 memory,
-                alone: step.beside,
+                // What is to be asked for is asked for inside its series.
+                alone: step.beside && !matches!(step.action, Action::Doubt { .. }),
                 restored: old.map(|m| m.restored_lately(snapshot.now)).unwrap_or_default(),
                 since: old.map_or(snapshot.now, |m| m.since),
             };
@@ -286,6 +287,12 @@ impl Target<'_> {
                         self.patch(numbered, access, event, &etag, *incarnation, None, to, true).await
                     }
                     Ok(Change::Gone { etag: None, .. }) => Ok(Outcome::Skipped(Skip::ChangedMeanwhile)),
+                    // The whole series went meanwhile; it is seen with the next reading.
+                    Err(error)
+                        if error.class() == ErrorClass::AlreadyGone && !self.has_series(access, event).await? =>
+                    {
+                        Ok(Outcome::Skipped(Skip::ChangedMeanwhile))
+                    }
                     // Our series has no such slot: the exception is to stand beside it.
                     Err(error) if error.class() == ErrorClass::AlreadyGone => {
                         let mapping = self.mapping(step, event, *incarnation, to.digest(), Digest::ABSENT, true);
@@ -361,6 +368,16 @@ impl Target<'_> {
                 self.carried_back(numbered, Change::Live(Box::new(shown)), None, effect).await
             }
             Action::Doubt { .. } | Action::Adopt { .. } | Action::Dismiss { .. } | Action::Forget => Ok(Outcome::Done),
+        }
+    }
+
+    /// Whether the series of an instance stands.
+    async fn has_series(&self, access: &Secret<String>, instance: &EventId) -> Result<bool, StepError> {
+        let Some((series, _)) = instance.as_instance() else { return Ok(false) };
+        match self.app.google.get(access, &self.row.id, &series, &self.row.zone).await {
+            Ok(change) => Ok(matches!(change, Change::Live(_))),
+            Err(error) if error.class() == ErrorClass::AlreadyGone => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

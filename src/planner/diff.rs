@@ -158,10 +158,16 @@ impl<'a> Judge<'a, '_> {
         let place = self.item(self.key, None, head, in_scope);
         let mut alone: BTreeMap<Slot, Option<&Desired>> = BTreeMap::new();
         let mut inside: BTreeSet<Slot> = BTreeSet::new();
+        let mut asked_anew: BTreeSet<Slot> = BTreeSet::new();
+        // A series that is made anew, or gets another rule, may have slots that it had not.
+        let turns = matches!(place, Place::There { shown: None, .. } | Place::There { changes: true, .. });
         if let Some(wish) = &group.wish {
             alone.extend(wish.alone.iter().map(|(slot, desired)| (*slot, Some(desired))));
             for (slot, shape) in &wish.exceptions {
                 match (group.mappings.get(&Some(*slot)), shape) {
+                    (Some(mapping), Shape::Present(_)) if mapping.alone && turns => {
+                        asked_anew.insert(*slot);
+                    }
                     // The target's series has no such slot: it stands beside it.
                     (Some(mapping), Shape::Present(desired)) if mapping.alone => {
                         alone.insert(*slot, Some(desired));
@@ -172,7 +178,8 @@ impl<'a> Judge<'a, '_> {
                 }
             }
         }
-        for (slot, observed) in &group.observed {
+        let settled = |slot: &&Option<Slot>| slot.is_none_or(|slot| !asked_anew.contains(&slot));
+        for (slot, observed) in group.observed.iter().filter(|(slot, _)| settled(slot)) {
             let Some(slot) = slot else { continue };
             if observed.iter().any(|o| o.in_series) && !alone.contains_key(slot) {
                 inside.insert(*slot);
@@ -181,7 +188,7 @@ impl<'a> Judge<'a, '_> {
                 alone.entry(*slot).or_insert(None);
             }
         }
-        for (slot, mapping) in &group.mappings {
+        for (slot, mapping) in group.mappings.iter().filter(|(slot, _)| settled(slot)) {
             let Some(slot) = slot else { continue };
             if own_event(mapping) {
                 alone.entry(*slot).or_insert(None);
@@ -195,6 +202,11 @@ impl<'a> Judge<'a, '_> {
         }
         match (place, head) {
             (Place::There { event, incarnation, shown, changes }, Some(head)) => {
+                let lead = group.wish.as_ref().map_or(TimeDelta::zero(), |wish| wish.lead);
+                for slot in asked_anew {
+                    let action = Action::Doubt { event: event.instance(&later(slot, -lead)), incarnation };
+                    self.bookkeeping(&self.key.at(slot), action, Reason::ChangedAtOrigin);
+                }
                 for slot in inside {
                     self.exception(head, &Series { event: &event, incarnation, shown, changes }, slot);
                 }
@@ -586,7 +598,12 @@ impl<'a> Judge<'a, '_> {
     }
 
     fn delete(&mut self, key: &ItemKey, live: &Live, reason: Reason) {
-        let reason = if reason == Reason::NotWanted { self.why_gone(key) } else { reason };
+        let reason = match reason {
+            // What stood beside a series stands inside it now.
+            Reason::NotWanted if live.event.as_instance().is_none() && self.stands_inside(key) => Reason::SameMeeting,
+            Reason::NotWanted => self.why_gone(key),
+            other => other,
+        };
         let (event, etag, incarnation) = (live.event.clone(), live.etag.clone(), live.incarnation);
         let from = Box::new(live.body.clone());
         let mut step = self.step(key, Action::Delete { event, etag, incarnation, from }, reason, None);
@@ -594,6 +611,13 @@ impl<'a> Judge<'a, '_> {
         // A twin goes because the other one stays; its origin does not matter.
         let proven = if reason == Reason::Duplicate { Ok(()) } else { self.proof(key, step.action.event()) };
         self.propose(step, proven);
+    }
+
+    fn stands_inside(&self, key: &ItemKey) -> bool {
+        let observed = key.origin.instance.and_then(|slot| self.group.observed.get(&Some(slot)));
+        let shape = key.origin.instance.and_then(|slot| self.group.wish.as_ref()?.exceptions.get(&slot));
+        matches!(shape, Some(Shape::Present(_)))
+            && observed.into_iter().flatten().any(|one| one.in_series && live(one).is_some())
     }
 
     fn why_gone(&self, key: &ItemKey) -> Reason {

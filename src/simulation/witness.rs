@@ -184,6 +184,10 @@ impl Scene {
         if self.stands_twice(truth, n, &origin) {
             return;
         }
+        // It stands inside its series now.
+        if key.origin.instance.is_some() && self.stands_inside(truth, calendar, n, key) {
+            return;
+        }
         let instance = EventId::from(event).as_instance().is_some();
         let twins = self.standing(truth, calendar, n, key);
         if twins > 1 || instance && truth.revived.contains(&(calendar.to_owned(), event.to_owned())) {
@@ -203,6 +207,18 @@ impl Scene {
             let others = truth.people[n].places.iter().filter(|place| place.id != *calendar);
             let mut calendars = others.filter_map(|place| core.world.calendars.get(&place.id));
             calendars.any(|calendar| calendar.events.values().any(|stored| stored.text("iCalUID") == Some(&uid)))
+        })
+    }
+
+    /// Whether an occurrence of a series of ours stands for an item.
+    fn stands_inside(&self, truth: &Truth, calendar: &str, n: usize, key: &ItemKey) -> bool {
+        with(&self.core, |core| {
+            let Some(place) = core.world.calendars.get(calendar) else { return false };
+            let live = place.events.iter().filter(|(_, stored)| !stored.cancelled());
+            let mut inside = live.filter(|(_, stored)| stored.text("recurringEventId").is_some());
+            inside.any(|(id, stored)| {
+                self.owner(truth, calendar, id, &stored.fields).is_some_and(|owner| owner == (n, key.clone()))
+            })
         })
     }
 
