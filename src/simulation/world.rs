@@ -81,7 +81,7 @@ pub struct World {
     /// Notifications that are late.
     late: Vec<Delivery>,
     /// Whose channels there were, by their ids, which are chosen by real chance.
-    channels: BTreeMap<String, (usize, i64)>,
+    channels: BTreeMap<String, (usize, i64, usize)>,
     pub ticks: u64,
 }
 

@@ -36,7 +36,9 @@ impl World {
             let mut well: Vec<i64> = done.map_err(said)?.well.into_iter().map(|(_, calendar)| calendar).collect();
             well.sort_unstable();
             for row in instance.app.store.channels().await.map_err(said)? {
-                self.channels.entry(row.id).or_insert((at, row.number));
+                // A new channel stands beside an old one of the same calendar for a while.
+                let order = self.channels.len();
+                self.channels.entry(row.id).or_insert((at, row.number, order));
             }
             well.dedup();
             without += wanting.saturating_sub(well.len());
