@@ -106,7 +106,7 @@ pub async fn restore(arguments: &RestoreArguments, settings: &Settings, out: &mu
 
 /// Makes an empty database where there is none.
 async fn begin_anew(passing: &Path, database: &Path, vault: &Arc<Vault>, clock: &Clock) -> Result<(), Failure> {
-    let log = PathBuf::from(format!("{}-wal", database.display()));
+    let log = with(database, "-wal");
     if let Some(there) = [database, &log].into_iter().find(|path| path.exists()) {
         return Err(Failure {
             code: 6,

@@ -21,6 +21,7 @@ use crate::{
 
 /// Writes to one event within an hour (reliability S11).
 const MOST_WRITES: usize = 6;
+
 /// Whether an event stands at Google.
 fn lives(core: &Core, calendar: &str, event: &str) -> bool {
     let stored = core.world.calendars.get(calendar).and_then(|calendar| calendar.events.get(event));
@@ -299,12 +300,11 @@ impl Scene {
             .iter()
             .filter(|(_, (_, key))| key.origin.calendar.as_str() == calendar && key.origin.event.as_str() == event);
         with(&self.core, |core| {
-            let lives = |place: &str, event: &str| lives(core, place, event);
             let is_main = |n: usize, place: &str| {
                 truth.people[n].places.iter().any(|own| own.id == place && own.role == Role::Main)
             };
             let mut copies = copies.filter(|((place, _), (n, _))| is_main(*n, place));
-            !copies.any(|((place, copy), _)| lives(place, copy))
+            !copies.any(|((place, copy), _)| lives(core, place, copy))
         })
     }
 
@@ -317,9 +317,8 @@ impl Scene {
         // A stale listing still tells of what is gone.
         let all = *at_origin || truth.rates[STALE] > 0;
         with(&self.core, |core| {
-            let lives = |place: &str, event: &str| lives(core, place, event);
             // The one that goes now is gone already.
-            1 + made.filter(|((place, event), _)| all || lives(place, event)).count()
+            1 + made.filter(|((place, event), _)| all || lives(core, place, event)).count()
         })
     }
 
